@@ -1,0 +1,101 @@
+"""Reading a bounded, seeded and unbiased part of a tensor as rows of channels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from covscan.capture.types import Layout, Rows
+from covscan.data.types import Batch
+from covscan.stats.hashing import hash_pair
+
+if TYPE_CHECKING:
+    import torch
+
+Index = npt.NDArray[np.int64]
+_POSITION_STREAM = 1
+
+
+class UnreadableError(Exception):
+    """A tensor that cannot be read as (samples, positions, channels); the message says why."""
+
+
+class Reader:
+    """Chooses which positions of a batch are read and cuts them out of tensors.
+
+    For each sample at most ``limit`` positions are read (None: all): those with the smallest hash of (seed, sample,
+    position), which is a uniform sample without replacement, differs from sample to sample, and does not depend on the
+    checkpoint, the engine or how the samples were cut into batches. Padded positions are never read. One Reader serves
+    one batch; choices are kept for tensors with as many positions.
+    """
+
+    def __init__(self, batch: Batch, limit: int | None, seed: int) -> None:
+        self._batch = batch
+        self._limit = limit
+        self._seed = seed
+        self._chosen: dict[int, tuple[Index, Index]] = {}
+
+    def rows(self, value: "torch.Tensor", layout: Layout) -> Rows:
+        """Cut the chosen rows out of ``value``; half-precision values become float32. Raises UnreadableError."""
+        sizes = self._check(value, layout)
+        count = int(np.prod(sizes[1:], dtype=np.int64))
+        sample, position = self._choose(count * layout.folded)
+        moved = value.detach().movedim((layout.sample_axis, layout.channel_axis), (0, -1))
+        if len(sample) == self._batch.n * count * layout.folded:
+            taken = moved.reshape(len(sample), -1)
+        else:
+            taken = _gather(moved, sample * layout.folded + position // count, position % count, sizes[1:])
+        return Rows(values=_to_numpy(taken), sample=sample, position=position)
+
+    def _check(self, value: "torch.Tensor", layout: Layout) -> tuple[int, ...]:
+        """Sizes of the sample axis and the position axes, in order."""
+        if value.is_complex():
+            raise UnreadableError("complex values")
+        if value.is_sparse or value.is_quantized or value.is_nested:
+            kind = "sparse" if value.is_sparse else "quantized" if value.is_quantized else "nested"
+            raise UnreadableError(f"{kind} tensor")
+        if not value.is_floating_point():
+            raise UnreadableError(f"{str(value.dtype).removeprefix('torch.')} values")
+        rows = value.shape[layout.sample_axis]
+        if rows != self._batch.n * layout.folded:
+            raise UnreadableError(f"axis {layout.sample_axis} holds {rows} rows for {self._batch.n} samples")
+        axes = [a for a in range(value.ndim) if a not in (layout.sample_axis, layout.channel_axis)]
+        return (rows, *(int(value.shape[a]) for a in axes))
+
+    def _choose(self, count: int) -> tuple[Index, Index]:
+        """(rows,) sample and (rows,) position, both ascending, of what is read of tensors with ``count`` positions."""
+        if count not in self._chosen:
+            self._chosen[count] = self._select(count)
+        return self._chosen[count]
+
+    def _select(self, count: int) -> tuple[Index, Index]:
+        batch = self._batch
+        valid = np.ones((batch.n, count), bool)
+        if batch.mask is not None and batch.mask.shape[1] == count:
+            valid = batch.mask
+        if self._limit is not None and count > self._limit:
+            scores = hash_pair(batch.index[:, None], np.arange(count), self._seed, _POSITION_STREAM)
+            scores = np.where(valid, scores, np.uint64(0xFFFFFFFFFFFFFFFF))
+            nearest = np.argpartition(scores, self._limit - 1, axis=1)[:, : self._limit]
+            chosen = np.zeros_like(valid)
+            np.put_along_axis(chosen, nearest, values=True, axis=1)
+            valid = valid & chosen
+        sample, position = np.nonzero(valid)
+        return sample.astype(np.int64), position.astype(np.int64)
+
+
+def _gather(moved: "torch.Tensor", row: Index, position: Index, sizes: tuple[int, ...]) -> "torch.Tensor":
+    """Rows (row, position) of a (samples, *sizes, channels) view of any strides, without copying the rest."""
+    import torch
+
+    places = (row, *np.unravel_index(position, sizes)) if sizes else (row,)
+    return moved[tuple(torch.from_numpy(np.ascontiguousarray(place)).to(moved.device) for place in places)]
+
+
+def _to_numpy(taken: "torch.Tensor") -> npt.NDArray[np.floating]:
+    import torch
+
+    if taken.dtype not in (torch.float32, torch.float64):
+        taken = taken.float()
+    array: npt.NDArray[np.floating] = taken.cpu().numpy()
+    return array

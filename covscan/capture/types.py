@@ -1,0 +1,193 @@
+"""The protocol at which PyTorch and ONNX meet: above it nobody can tell which one it was."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from covscan.data.types import Batch
+from covscan.models.types import Checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+Float = npt.NDArray[np.floating]
+Position = Literal["input", "output", "logits"]
+Role = Literal["layer", "activation", "norm", "block", "attention", "other"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SiteKey:
+    """Names one tensor of the network: module name (``#2`` behind a second call) or ONNX value, and which side."""
+
+    site: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a tensor is read as (samples, positions, channels).
+
+    ``channel_axis`` and ``sample_axis`` are non-negative axes of the tensor as the module sees it; every other axis is a
+    position. ``folded`` is how many consecutive rows of the sample axis belong to one sample (windowed attention folds
+    windows into the batch); 1 for everything ordinary.
+    """
+
+    channel_axis: int
+    sample_axis: int = 0
+    folded: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A tensor that is tapped.
+
+    ``type`` is the class or the ONNX operator; ``shape`` has ``"N"`` on the sample axis; ``depth`` is the order of
+    execution; ``same_as`` names the site that sees the very same tensor and is measured in its place; ``flat`` says
+    where the activation behind or before this tensor is flat: |value| above it counts as saturated (None: never).
+    """
+
+    key: SiteKey
+    type: str
+    role: Role
+    layout: Layout
+    channels: int
+    shape: tuple[int | str, ...]
+    depth: int
+    same_as: SiteKey | None = None
+    saturation: "Saturation | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """Values at or below ``low`` or at or above ``high`` lie where the activation is flat."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """An existing normalization at one checkpoint, arrays float64, None where it has none.
+
+    ``kind`` is the family whatever the engine calls it. ``elements`` is how many values go into one statistic for one
+    sample (S*C/G for GroupNorm, D for LayerNorm; for BatchNorm the positions of one sample). ``momentum`` is in
+    PyTorch's convention, the weight of the new value.
+    """
+
+    kind: Literal["batch", "layer", "group", "instance", "rms"]
+    eps: float
+    weight: Float | None = None
+    bias: Float | None = None
+    running_mean: Float | None = None
+    running_var: Float | None = None
+    batches_tracked: int | None = None
+    momentum: float | None = None
+    groups: int | None = None
+    elements: int | None = None
+    uses_batch_statistics: bool = False
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One call of a module (or one ONNX node) in order of execution.
+
+    ``inputs`` and ``output`` name the sites that were tapped there (empty, None where the tensor could not be read).
+    ``has_parameters`` counts its own parameters, not those of its children. ``dropout`` is the drop probability of a
+    dropout module. ``has_bias`` says whether a conv or linear layer adds one. ``weight_axes`` see ``Weights``.
+    """
+
+    name: str
+    type: str
+    role: Role
+    depth: int
+    inputs: tuple[SiteKey, ...]
+    output: SiteKey | None
+    has_parameters: bool = False
+    has_bias: bool = False
+    dropout: float | None = None
+    parameters: tuple[str, ...] = ()
+    """Full names of its own parameters and buffers, as the checkpoint's weights call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A place that cannot be measured, and why."""
+
+    site: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What one forward pass showed: the sites to tap, the calls in order, and what cannot be seen."""
+
+    sites: tuple[Site, ...]
+    modules: tuple[Module, ...]
+    skipped: tuple[Skip, ...]
+    never_fired: tuple[str, ...]
+    parameters: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def measured(self) -> tuple[Site, ...]:
+        """The sites that are tapped themselves, without those that see a tensor already tapped."""
+        return tuple(site for site in self.sites if site.same_as is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was read of one tensor in one batch.
+
+    ``values`` (rows, channels) floating; rows of one sample stand together, in ascending sample order. ``sample``
+    (rows,) int64 is the row's place in the batch (0 … n-1), ``position`` (rows,) int64 its position in the tensor.
+    """
+
+    values: Float
+    sample: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+
+
+class Recorder(Protocol):
+    """Takes what a back end reads."""
+
+    def record(self, key: SiteKey, rows: Rows, batch: Batch) -> None:
+        """Reduce the rows of one site in one batch. Called once per site and batch."""
+        ...
+
+    def skip(self, site: str, reason: str) -> None:
+        """Note that a site could not be read at this checkpoint."""
+        ...
+
+    def replay(self, name: str, key: SiteKey, reference: str, rows: Rows, batch: Batch) -> None:
+        """Take what module ``name`` gives at ``key`` on this checkpoint's input with the weights of checkpoint ``reference``."""
+        ...
+
+
+class Backend(Protocol):
+    """One engine's way to open checkpoints and read what flows through the network."""
+
+    def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
+        """Run one small batch and list what can be tapped. Raises UsageError where the model refuses the data."""
+        ...
+
+    def measure(
+        self, checkpoint: Checkpoint, network: Network, batches: Iterable[Batch], recorder: Recorder,
+        references: tuple[Checkpoint, ...] = (),
+    ) -> None:
+        """Run every batch and hand what each measured site of ``network`` sees to ``recorder``.
+
+        ``references`` are earlier checkpoints whose weights the replays use (excess shift); replays read the first
+        samples of the run only. The model is left as it was found.
+        """
+        ...
+
+    def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
+        """The existing normalizations, by module name without a call suffix."""
+        ...
+
+    def weights(self, checkpoint: Checkpoint) -> "Mapping[str, torch.Tensor | npt.NDArray[np.generic]]":
+        """Weights by name, mapped from disk where the format allows, to compare checkpoints with."""
+        ...

@@ -1,0 +1,234 @@
+"""The contract: what a report holds. No torch, no numpy; every number is a plain finite float or null."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+SCHEMA_VERSION = "1.0"
+
+Severity = Literal["error", "warning", "info"]
+Position = Literal["input", "output", "logits"]
+
+
+class _Value(Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of every record: immutable, keyword-only."""
+
+
+class Tool(_Value):
+    """Which program wrote the report."""
+
+    name: str
+    version: str
+
+
+class Run(_Value):
+    """What may differ between two runs on the same inputs; nothing else in a report does."""
+
+    started: Annotated[str, Meta(description="UTC, ISO 8601")]
+    seconds: Annotated[float, Meta(description="wall time of the whole run, in seconds")]
+    host: str
+    command: Annotated[str, Meta(description="the command line as given, or 'covscan.analyze(...)'")]
+    versions: Annotated[dict[str, str], Meta(description="python, torch, onnx, onnxruntime, numpy")]
+
+
+class Model(_Value):
+    """What was opened."""
+
+    description: str
+    engine: Literal["torch", "torchscript", "onnx"]
+    parameters: Annotated[int | None, Meta(description="number of weights, null where it cannot be counted")]
+    device: str
+
+
+class Checkpoint(_Value):
+    """One saved state, in its place in the series."""
+
+    id: str
+    step: Annotated[int | None, Meta(description="training step, null where neither file nor name holds one")]
+    path: str
+    sha256: str
+
+
+class Data(_Value):
+    """The samples that every checkpoint saw."""
+
+    description: str
+    samples: Annotated[int, Meta(description="samples read")]
+    available: Annotated[int | None, Meta(description="samples in the data set, null where unknown")]
+    fingerprint: Annotated[str, Meta(description="hex SHA-256 of the samples read, in order")]
+    blocks: Annotated[int, Meta(description="jackknife blocks the samples are dealt into")]
+    positions: Annotated[int | None, Meta(description="positions read per sample and site at most, null for all")]
+    seed: int
+    masked: Annotated[bool, Meta(description="whether padding was left out")]
+
+
+class Skipped(_Value):
+    """A place that was not measured, and why."""
+
+    site: str
+    reason: str
+    checkpoint: Annotated[str | None, Meta(description="null where it holds for every checkpoint")] = None
+
+
+class Coverage(_Value):
+    """What was seen and what was not."""
+
+    measured: Annotated[int, Meta(description="sites with statistics at one checkpoint at least")]
+    skipped: list[Skipped]
+    never_fired: Annotated[list[str], Meta(description="modules that were never called")]
+    non_finite: Annotated[list[str], Meta(description="sites with NaN or infinity at some checkpoint")]
+
+
+class Statistics(_Value):
+    """One site at one checkpoint, over every value that was read; per-channel figures have names of their own.
+
+    ``channel_*`` lists appear with --per-channel only.
+    """
+
+    samples: Annotated[int, Meta(description="samples with at least one value")]
+    count: Annotated[int, Meta(description="finite values read")]
+    mean: float | None
+    std: Annotated[float | None, Meta(description="population standard deviation (ddof 0)")]
+    min: float | None
+    max: float | None
+    p1: float | None
+    p5: float | None
+    p15: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p85: float | None
+    p95: float | None
+    p99: float | None
+    kurtosis: Annotated[float | None, Meta(description="of the kept rows; 3 for a Gaussian")]
+    zero_share: Annotated[float | None, Meta(description="share of values that are exactly 0")]
+    saturated_share: Annotated[
+        float | None, Meta(description="share of values where the activation is flat; null where it never is")
+    ]
+    nonfinite_share: Annotated[float, Meta(description="share of values that are NaN or infinite")]
+    dead_channels: Annotated[float | None, Meta(description="share of channels with no variance or, after a ReLU, active in under 1 % of values")]
+    channel_scale: Annotated[float | None, Meta(description="mean over channels of the channel variance (ACV)")]
+    channel_mean_square: Annotated[float | None, Meta(description="mean over channels of the squared channel mean (ACSM)")]
+    mean_to_variance: Annotated[float | None, Meta(description="ACSM/ACV")]
+    channel_heterogeneity: Annotated[float | None, Meta(description="standard deviation over channels of ln variance")]
+    cross_sample_cosine: Annotated[float | None, Meta(description="mean cosine between rows of different samples")]
+    effective_rank: Annotated[float | None, Meta(description="exp of the spectral entropy of the covariance, from kept rows")]
+    participation_ratio: Annotated[float | None, Meta(description="tr(S)^2/tr(S^2), unbiased numerator and denominator")]
+    conditioning: Annotated[float | None, Meta(description="largest over mean eigenvalue of the uncentred second moment")]
+    massive_activation: Annotated[float | None, Meta(description="largest |value| over the median |value|")]
+    attention_entropy: Annotated[float | None, Meta(description="nats, mean over heads and queries; logits sites only")] = None
+    status: Annotated[str | None, Meta(description="why values are null, where they are")] = None
+    channel_means: list[float | None] | UnsetType = UNSET
+    channel_stds: list[float | None] | UnsetType = UNSET
+    channel_mins: list[float | None] | UnsetType = UNSET
+    channel_maxs: list[float | None] | UnsetType = UNSET
+    channel_zero_shares: list[float | None] | UnsetType = UNSET
+    channel_nonfinite_shares: list[float | None] | UnsetType = UNSET
+
+
+class SameAs(_Value):
+    """Another site that sees the very same tensor."""
+
+    site: str
+    position: Position
+
+
+class Site(_Value):
+    """A tensor in the model that was tapped."""
+
+    site: Annotated[str, Meta(description="module name as in named_modules(), '#2' behind the second call; or ONNX value name")]
+    position: Position
+    type: Annotated[str, Meta(description="class of the module, or ONNX operator")]
+    role: Annotated[
+        Literal["layer", "activation", "norm", "block", "attention", "other"],
+        Meta(description="what the module is; 'block' is a container whose output is a sum or another glue operation"),
+    ]
+    channels: int
+    channel_axis: Annotated[int, Meta(description="axis of the channels in the tensor as the module sees it")]
+    shape: Annotated[list[int | str], Meta(description="of the tensor, the sample axis as 'N'")]
+    depth: Annotated[int, Meta(description="order of execution, from 0")]
+    same_as: Annotated[SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")]
+    normalized_by: Annotated[str | None, Meta(description="the norm that already acts on this tensor, if any")]
+    statistics: Annotated[dict[str, Statistics], Meta(description="by checkpoint id")]
+
+
+class Measure(_Value):
+    """A measure between two checkpoints, with what sampling alone would give."""
+
+    value: float | None
+    noise: Annotated[float | None, Meta(description="95th percentile between random halves of one checkpoint's samples")]
+    low: Annotated[float | None, Meta(description="lower end of the paired 95 % jackknife interval")]
+    high: Annotated[float | None, Meta(description="upper end of it")]
+    significant: Annotated[bool, Meta(description="the interval clears the noise and the value a stated effect size")]
+    status: Annotated[str | None, Meta(description="why the value is null, where it is")] = None
+
+
+class Shift(_Value):
+    """How one site moved between two checkpoints."""
+
+    site: str
+    position: Position
+    from_: str = field(name="from")
+    to: str
+    measures: dict[str, Measure]
+    channels_shifted: Annotated[
+        float | None, Meta(description="share of channels whose mean moved by over 0.2 sd at a false discovery rate of 5 %")
+    ]
+
+
+class Finding(_Value):
+    """A rule that fired, with its evidence."""
+
+    code: str
+    name: str
+    severity: Severity
+    site: Annotated[str | None, Meta(description="null where it is about the whole run")]
+    position: Position | None = None
+    checkpoint: str | None = None
+    message: str
+    evidence: dict[str, Any]
+
+
+class Candidate(_Value):
+    """A place where a normalization could go."""
+
+    site: str
+    position: Literal["before", "after"]
+    norm: Annotated[str, Meta(description="BatchNorm1d, BatchNorm2d, LayerNorm, GroupNorm, RMSNorm, ...")]
+    score: Annotated[float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")]
+    evidence: Annotated[dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")]
+    runner_up: Annotated[str | None, Meta(description="the next best normalization here")] = None
+
+
+class Suggestion(_Value):
+    """A candidate that covscan would act on."""
+
+    rank: int
+    site: str
+    position: Literal["before", "after"]
+    norm: str
+    score: float
+    reason: str
+    confidence: Annotated[Literal["low", "medium", "high"], Meta(description="forward evidence alone is never more than low")]
+    tier: Annotated[Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")]
+    evidence: dict[str, Any]
+    patch: Annotated[str, Meta(description="code to paste")]
+    runner_up: str | None = None
+
+
+class Report(_Value):
+    """Everything one run of covscan measured and concluded."""
+
+    schema_version: str
+    tool: Tool
+    run: Run
+    model: Model
+    checkpoints: list[Checkpoint]
+    data: Data
+    coverage: Coverage
+    sites: list[Site]
+    shifts: list[Shift]
+    findings: list[Finding]
+    candidates: list[Candidate]
+    suggestions: list[Suggestion]
+    notes: Annotated[list[str], Meta(description="sentences for the reader: what was decided for them and what it means")]
