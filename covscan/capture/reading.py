@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from covscan.capture.types import Layout, Rows
+from covscan.capture.types import Float, Layout, Rows
 from covscan.data.types import Batch
 from covscan.stats.hashing import hash_pair
 
@@ -42,10 +42,10 @@ class Reader:
         sample, position = self._choose(count * layout.folded)
         moved = value.detach().movedim((layout.sample_axis, layout.channel_axis), (0, -1))
         if len(sample) == self._batch.n * count * layout.folded:
-            taken = moved.reshape(len(sample), -1)
+            values = _to_numpy(moved.reshape(len(sample), -1))
         else:
-            taken = _gather(moved, sample * layout.folded + position // count, position % count, sizes[1:])
-        return Rows(values=_to_numpy(taken), sample=sample, position=position)
+            values = _gather(moved, sample * layout.folded + position // count, position % count, sizes[1:])
+        return Rows(values=values, sample=sample, position=position)
 
     def _check(self, value: "torch.Tensor", layout: Layout) -> tuple[int, ...]:
         """Sizes of the sample axis and the position axes, in order."""
@@ -84,18 +84,22 @@ class Reader:
         return sample.astype(np.int64), position.astype(np.int64)
 
 
-def _gather(moved: "torch.Tensor", row: Index, position: Index, sizes: tuple[int, ...]) -> "torch.Tensor":
+def _gather(moved: "torch.Tensor", row: Index, position: Index, sizes: tuple[int, ...]) -> Float:
     """Rows (row, position) of a (samples, *sizes, channels) view of any strides, without copying the rest."""
     import torch
 
     places = (row, *np.unravel_index(position, sizes)) if sizes else (row,)
-    return moved[tuple(torch.from_numpy(np.ascontiguousarray(place)).to(moved.device) for place in places)]
+    if moved.device.type == "cpu" and moved.dtype in (torch.float32, torch.float64):
+        # numpy keeps its buffers; torch maps fresh pages for each, measured at 2.7 ms against 0.1 ms for 3 MB.
+        array: Float = moved.numpy()[places]
+        return array
+    return _to_numpy(moved[tuple(torch.from_numpy(np.ascontiguousarray(place)).to(moved.device) for place in places)])
 
 
-def _to_numpy(taken: "torch.Tensor") -> npt.NDArray[np.floating]:
+def _to_numpy(taken: "torch.Tensor") -> Float:
     import torch
 
     if taken.dtype not in (torch.float32, torch.float64):
         taken = taken.float()
-    array: npt.NDArray[np.floating] = taken.cpu().numpy()
+    array: Float = taken.cpu().numpy()
     return array

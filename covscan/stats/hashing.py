@@ -6,6 +6,7 @@ import numpy.typing as npt
 UInt64 = npt.NDArray[np.uint64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MASK = 0xFFFFFFFFFFFFFFFF
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 
@@ -19,7 +20,7 @@ def mix(value: UInt64) -> UInt64:
 
 def hash_index(index: npt.ArrayLike, seed: int, stream: int = 0) -> UInt64:
     """Hash integers; ``stream`` keeps the uses of one seed apart. Same shape as ``index``."""
-    key = mix(np.asarray([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) + _GOLDEN * np.uint64(stream + 1))
+    key = mix(np.asarray([(seed + int(_GOLDEN) * (stream + 1)) & _MASK], np.uint64))
     return mix((np.asarray(index).astype(np.uint64) + np.uint64(1)) * _GOLDEN ^ key)
 
 
