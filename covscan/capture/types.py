@@ -161,8 +161,18 @@ class Recorder(Protocol):
         """Note that a site could not be read at this checkpoint."""
         ...
 
-    def replay(self, name: str, key: SiteKey, reference: str, rows: Rows, batch: Batch) -> None:
-        """Take what module ``name`` gives at ``key`` on this checkpoint's input with the weights of checkpoint ``reference``."""
+    def replay(
+        self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch
+    ) -> None:
+        """Take what module ``name`` gives at ``key`` on the same input with two sets of weights.
+
+        ``actual`` with this checkpoint's weights, ``counterfactual`` with those of checkpoint ``reference`` (its id);
+        both hold the same rows in the same order.
+        """
+        ...
+
+    def unmoved(self, name: str, key: SiteKey, reference: str) -> None:
+        """Note that every weight of module ``name`` is bit-equal at checkpoint ``reference``."""
         ...
 
 
