@@ -10,18 +10,18 @@ Severity = Literal["error", "warning", "info"]
 Position = Literal["input", "output", "logits"]
 
 
-class _Value(Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Base of every record: immutable, keyword-only."""
+class _Value(Struct, frozen=True, kw_only=True):
+    """Base of every record; a subclass repeats these options, of which msgspec and mypy inherit different ones."""
 
 
-class Tool(_Value):
+class Tool(_Value, frozen=True, kw_only=True):
     """Which program wrote the report."""
 
     name: str
     version: str
 
 
-class Run(_Value):
+class Run(_Value, frozen=True, kw_only=True):
     """What may differ between two runs on the same inputs; nothing else in a report does."""
 
     started: Annotated[str, Meta(description="UTC, ISO 8601")]
@@ -31,7 +31,7 @@ class Run(_Value):
     versions: Annotated[dict[str, str], Meta(description="python, torch, onnx, onnxruntime, numpy")]
 
 
-class Model(_Value):
+class Model(_Value, frozen=True, kw_only=True):
     """What was opened."""
 
     description: str
@@ -40,7 +40,7 @@ class Model(_Value):
     device: str
 
 
-class Checkpoint(_Value):
+class Checkpoint(_Value, frozen=True, kw_only=True):
     """One saved state, in its place in the series."""
 
     id: str
@@ -49,7 +49,7 @@ class Checkpoint(_Value):
     sha256: str
 
 
-class Data(_Value):
+class Data(_Value, frozen=True, kw_only=True):
     """The samples that every checkpoint saw."""
 
     description: str
@@ -57,12 +57,14 @@ class Data(_Value):
     available: Annotated[int | None, Meta(description="samples in the data set, null where unknown")]
     fingerprint: Annotated[str, Meta(description="hex SHA-256 of the samples read, in order")]
     blocks: Annotated[int, Meta(description="jackknife blocks the samples are dealt into")]
-    positions: Annotated[int | None, Meta(description="positions read per sample and site at most, null for all")]
+    positions: Annotated[
+        int | None, Meta(description="positions read per sample and site at most, null for all")
+    ]
     seed: int
     masked: Annotated[bool, Meta(description="whether padding was left out")]
 
 
-class Skipped(_Value):
+class Skipped(_Value, frozen=True, kw_only=True):
     """A place that was not measured, and why."""
 
     site: str
@@ -70,7 +72,7 @@ class Skipped(_Value):
     checkpoint: Annotated[str | None, Meta(description="null where it holds for every checkpoint")] = None
 
 
-class Coverage(_Value):
+class Coverage(_Value, frozen=True, kw_only=True):
     """What was seen and what was not."""
 
     measured: Annotated[int, Meta(description="sites with statistics at one checkpoint at least")]
@@ -79,8 +81,8 @@ class Coverage(_Value):
     non_finite: Annotated[list[str], Meta(description="sites with NaN or infinity at some checkpoint")]
 
 
-class Statistics(_Value):
-    """One site at one checkpoint, over every value that was read; per-channel figures have names of their own.
+class Statistics(_Value, frozen=True, kw_only=True):
+    """One site at one checkpoint, over every value read; per-channel figures have their own names.
 
     ``channel_*`` lists appear with --per-channel only.
     """
@@ -106,17 +108,35 @@ class Statistics(_Value):
         float | None, Meta(description="share of values where the activation is flat; null where it never is")
     ]
     nonfinite_share: Annotated[float, Meta(description="share of values that are NaN or infinite")]
-    dead_channels: Annotated[float | None, Meta(description="share of channels with no variance or, after a ReLU, active in under 1 % of values")]
-    channel_scale: Annotated[float | None, Meta(description="mean over channels of the channel variance (ACV)")]
-    channel_mean_square: Annotated[float | None, Meta(description="mean over channels of the squared channel mean (ACSM)")]
+    dead_channels: Annotated[
+        float | None,
+        Meta(
+            description="share of channels with no variance or, after a ReLU, active in under 1 % of values"
+        ),
+    ]
+    channel_scale: Annotated[
+        float | None, Meta(description="mean over channels of the channel variance (ACV)")
+    ]
+    channel_mean_square: Annotated[
+        float | None, Meta(description="mean over channels of the squared channel mean (ACSM)")
+    ]
     mean_to_variance: Annotated[float | None, Meta(description="ACSM/ACV")]
-    channel_heterogeneity: Annotated[float | None, Meta(description="standard deviation over channels of ln variance")]
-    cross_sample_cosine: Annotated[float | None, Meta(description="mean cosine between rows of different samples")]
-    effective_rank: Annotated[float | None, Meta(description="exp of the spectral entropy of the covariance, from kept rows")]
-    participation_ratio: Annotated[float | None, Meta(description="tr(S)^2/tr(S^2), unbiased numerator and denominator")]
-    conditioning: Annotated[float | None, Meta(description="largest over mean eigenvalue of the uncentred second moment")]
+    channel_heterogeneity: Annotated[
+        float | None, Meta(description="standard deviation over channels of ln variance")
+    ]
+    cross_sample_cosine: Annotated[
+        float | None, Meta(description="mean cosine between rows of different samples")
+    ]
+    effective_rank: Annotated[
+        float | None, Meta(description="exp of the spectral entropy of the covariance, from kept rows")
+    ]
+    participation_ratio: Annotated[
+        float | None, Meta(description="tr(S)^2/tr(S^2), unbiased numerator and denominator")
+    ]
+    conditioning: Annotated[
+        float | None, Meta(description="largest over mean eigenvalue of the uncentred second moment")
+    ]
     massive_activation: Annotated[float | None, Meta(description="largest |value| over the median |value|")]
-    attention_entropy: Annotated[float | None, Meta(description="nats, mean over heads and queries; logits sites only")] = None
     status: Annotated[str | None, Meta(description="why values are null, where they are")] = None
     channel_means: list[float | None] | UnsetType = UNSET
     channel_stds: list[float | None] | UnsetType = UNSET
@@ -126,44 +146,57 @@ class Statistics(_Value):
     channel_nonfinite_shares: list[float | None] | UnsetType = UNSET
 
 
-class SameAs(_Value):
+class SameAs(_Value, frozen=True, kw_only=True):
     """Another site that sees the very same tensor."""
 
     site: str
     position: Position
 
 
-class Site(_Value):
+class Site(_Value, frozen=True, kw_only=True):
     """A tensor in the model that was tapped."""
 
-    site: Annotated[str, Meta(description="module name as in named_modules(), '#2' behind the second call; or ONNX value name")]
+    site: Annotated[
+        str,
+        Meta(
+            description="module name as in named_modules(), '#2' behind the second call; or ONNX value name"
+        ),
+    ]
     position: Position
     type: Annotated[str, Meta(description="class of the module, or ONNX operator")]
     role: Annotated[
         Literal["layer", "activation", "norm", "block", "attention", "other"],
-        Meta(description="what the module is; 'block' is a container whose output is a sum or another glue operation"),
+        Meta(description="what the module is; 'block' is a container whose output is a sum or the like"),
     ]
     channels: int
     channel_axis: Annotated[int, Meta(description="axis of the channels in the tensor as the module sees it")]
     shape: Annotated[list[int | str], Meta(description="of the tensor, the sample axis as 'N'")]
     depth: Annotated[int, Meta(description="order of execution, from 0")]
-    same_as: Annotated[SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")]
-    normalized_by: Annotated[str | None, Meta(description="the norm that already acts on this tensor, if any")]
+    same_as: Annotated[
+        SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")
+    ]
+    normalized_by: Annotated[
+        str | None, Meta(description="the norm that already acts on this tensor, if any")
+    ]
     statistics: Annotated[dict[str, Statistics], Meta(description="by checkpoint id")]
 
 
-class Measure(_Value):
+class Measure(_Value, frozen=True, kw_only=True):
     """A measure between two checkpoints, with what sampling alone would give."""
 
     value: float | None
-    noise: Annotated[float | None, Meta(description="95th percentile between random halves of one checkpoint's samples")]
+    noise: Annotated[
+        float | None, Meta(description="95th percentile between random halves of one checkpoint's samples")
+    ]
     low: Annotated[float | None, Meta(description="lower end of the paired 95 % jackknife interval")]
     high: Annotated[float | None, Meta(description="upper end of it")]
-    significant: Annotated[bool, Meta(description="the interval clears the noise and the value a stated effect size")]
+    significant: Annotated[
+        bool, Meta(description="the interval clears the noise and the value a stated effect size")
+    ]
     status: Annotated[str | None, Meta(description="why the value is null, where it is")] = None
 
 
-class Shift(_Value):
+class Shift(_Value, frozen=True, kw_only=True):
     """How one site moved between two checkpoints."""
 
     site: str
@@ -172,11 +205,14 @@ class Shift(_Value):
     to: str
     measures: dict[str, Measure]
     channels_shifted: Annotated[
-        float | None, Meta(description="share of channels whose mean moved by over 0.2 sd at a false discovery rate of 5 %")
+        float | None,
+        Meta(
+            description="share of channels whose mean moved by over 0.2 sd at a false discovery rate of 5 %"
+        ),
     ]
 
 
-class Finding(_Value):
+class Finding(_Value, frozen=True, kw_only=True):
     """A rule that fired, with its evidence."""
 
     code: str
@@ -189,18 +225,22 @@ class Finding(_Value):
     evidence: dict[str, Any]
 
 
-class Candidate(_Value):
+class Candidate(_Value, frozen=True, kw_only=True):
     """A place where a normalization could go."""
 
     site: str
     position: Literal["before", "after"]
     norm: Annotated[str, Meta(description="BatchNorm1d, BatchNorm2d, LayerNorm, GroupNorm, RMSNorm, ...")]
-    score: Annotated[float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")]
-    evidence: Annotated[dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")]
+    score: Annotated[
+        float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")
+    ]
+    evidence: Annotated[
+        dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")
+    ]
     runner_up: Annotated[str | None, Meta(description="the next best normalization here")] = None
 
 
-class Suggestion(_Value):
+class Suggestion(_Value, frozen=True, kw_only=True):
     """A candidate that covscan would act on."""
 
     rank: int
@@ -209,14 +249,18 @@ class Suggestion(_Value):
     norm: str
     score: float
     reason: str
-    confidence: Annotated[Literal["low", "medium", "high"], Meta(description="forward evidence alone is never more than low")]
-    tier: Annotated[Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")]
+    confidence: Annotated[
+        Literal["low", "medium", "high"], Meta(description="forward evidence alone is never more than low")
+    ]
+    tier: Annotated[
+        Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")
+    ]
     evidence: dict[str, Any]
     patch: Annotated[str, Meta(description="code to paste")]
     runner_up: str | None = None
 
 
-class Report(_Value):
+class Report(_Value, frozen=True, kw_only=True):
     """Everything one run of covscan measured and concluded."""
 
     schema_version: str
@@ -231,4 +275,6 @@ class Report(_Value):
     findings: list[Finding]
     candidates: list[Candidate]
     suggestions: list[Suggestion]
-    notes: Annotated[list[str], Meta(description="sentences for the reader: what was decided for them and what it means")]
+    notes: Annotated[
+        list[str], Meta(description="sentences for the reader: what was decided for them and what it means")
+    ]

@@ -1,0 +1,50 @@
+"""How a measurement tells whoever started it how far it is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Takes the milestones of one measurement, in this order: start, (batch…, checkpoint)…, finish.
+
+    ``finish`` is called once, also where the measurement fails. ``note`` may come at any time.
+    """
+
+    def start(self, checkpoints: Sequence[str], batches: int) -> None:
+        """Begin: the ids of the checkpoints in order, and how many batches each of them runs."""
+        ...
+
+    def batch(self) -> None:
+        """One batch of the current checkpoint is done."""
+        ...
+
+    def checkpoint(self, name: str, /) -> None:
+        """The checkpoint with this id is finished."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing while the measurement runs."""
+        ...
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        ...
+
+
+class Silent:
+    """A progress that nobody watches."""
+
+    def start(self, checkpoints: Sequence[str], batches: int) -> None:
+        """Ignore."""
+
+    def batch(self) -> None:
+        """Ignore."""
+
+    def checkpoint(self, name: str, /) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+    def finish(self) -> None:
+        """Ignore."""
