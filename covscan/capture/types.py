@@ -157,6 +157,10 @@ class Recorder(Protocol):
         """Reduce the rows of one site in one batch. Called once per site and batch."""
         ...
 
+    def wants_replay(self, batch: Batch) -> bool:
+        """Whether replays are to be done on this batch: on a few, evenly spread over the run."""
+        ...
+
     def skip(self, site: str, reason: str) -> None:
         """Note that a site could not be read at this checkpoint."""
         ...
@@ -189,8 +193,8 @@ class Backend(Protocol):
     ) -> None:
         """Run every batch and hand what each measured site of ``network`` sees to ``recorder``.
 
-        ``references`` are earlier checkpoints whose weights the replays use (excess shift); replays read the first
-        samples of the run only. The model is left as it was found.
+        ``references`` are earlier checkpoints whose weights the replays use (excess shift), on the batches for which
+        ``recorder.wants_replay(batch)``. The model is left as it was found.
         """
         ...
 

@@ -1,0 +1,80 @@
+"""All that is kept of one site at one checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from covscan.stats.counts import ChannelCounts
+from covscan.stats.extremes import Extremes
+from covscan.stats.moments import BlockMoments
+from covscan.stats.rows import RowSample
+
+Index = npt.NDArray[np.int64]
+
+
+class SiteSummary:
+    """Moments per block, counts, extremes and a sample of rows, updated together.
+
+    ``samples`` counts the samples that gave at least one row; ``blocks`` is the number of jackknife blocks.
+    """
+
+    def __init__(
+        self, channels: int, blocks: int, seed: int, saturation: tuple[float, float] = (-np.inf, np.inf)
+    ) -> None:
+        self.moments = BlockMoments(blocks, channels)
+        self.counts = ChannelCounts(channels, *saturation)
+        self.extremes = Extremes(channels)
+        self.rows = RowSample(channels, seed)
+        self.samples = 0
+
+    @property
+    def blocks(self) -> int:
+        """Number of jackknife blocks, empty ones included."""
+        return len(self.moments.count)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.moments.count.shape[1]
+
+    def update(self, values: npt.NDArray[np.floating], sample: Index, position: Index, block: Index) -> None:
+        """Take ``values`` (rows, channels); ``sample`` numbers, ``position`` and ``block`` are (rows,).
+
+        The rows of one sample must all come in the same call.
+        """
+        self.samples += len(np.unique(sample))
+        self.moments.update(values, block)
+        self.counts.update(values)
+        self.extremes.update(values)
+        self.rows.update(values, sample, position, block)
+
+    def merge(self, other: "SiteSummary") -> None:
+        """Add what another summary of the same site has seen of other samples."""
+        self.samples += other.samples
+        self.moments.merge(other.moments)
+        self.counts.merge(other.counts)
+        self.extremes.merge(other.extremes)
+        self.rows.merge(other.rows)
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The arrays to store or send, by accumulator."""
+        return {
+            "moments": self.moments.state(),
+            "counts": self.counts.state(),
+            "extremes": self.extremes.state(),
+            "rows": self.rows.state(),
+            "summary": {"samples": np.int64(self.samples)},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Rebuild from ``state()``."""
+        made = cls.__new__(cls)
+        made.moments = BlockMoments.from_state(state["moments"])
+        made.counts = ChannelCounts.from_state(state["counts"])
+        made.extremes = Extremes.from_state(state["extremes"])
+        made.rows = RowSample.from_state(state["rows"])
+        made.samples = int(state["summary"]["samples"])
+        return made
