@@ -1,6 +1,7 @@
 """Three hidden layers of 100 sigmoids on 8x8 digits, as in section 4.1 of Ioffe & Szegedy (2015)."""
 
 from collections import OrderedDict
+from itertools import pairwise
 
 from torch import nn
 
@@ -20,7 +21,7 @@ def batchnorm(weight_std: float = 0.1) -> nn.Module:
 
 def _network(weight_std: float, *, batch_norm: bool) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, (inputs, outputs) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False), start=1):
+    for number, (inputs, outputs) in enumerate(pairwise(WIDTHS), start=1):
         # BatchNorm subtracts the mean, so that a bias in front of it would do nothing.
         layers[f"fc{number}"] = nn.Linear(inputs, outputs, bias=not batch_norm)
         if batch_norm:
