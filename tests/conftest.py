@@ -1,0 +1,83 @@
+"""What tests of every package share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent.parent
+
+# Read when torch and numpy are first imported: workers share the cores, and so do the processes that they start.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def run_covscan() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a process of its own: ``run_covscan("analyze", ..., cwd=, env=)``, by default in ROOT.
+
+    ``env`` is added to the environment, from which everything that steers colour and width is taken. Standard output
+    and standard error come back apart, as text. A process that takes over two minutes is a failure.
+    """
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        steering = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM"}
+        kept = {name: value for name, value in os.environ.items() if name not in steering}
+        return subprocess.run(
+            [sys.executable, "-m", "covscan", *map(str, arguments)],
+            cwd=cwd or ROOT,
+            env={**kept, "PYTHONIOENCODING": "utf-8", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The bundled training runs."""
+    return ROOT / "samples"
+
+
+@pytest.fixture(scope="session")
+def digits(samples: Path) -> Path:
+    """Three layers of 100 sigmoids: ``nets.py``, ``sample.npz`` (x, y), ``plain/`` and ``batchnorm/``."""
+    return samples / "digits-sigmoid"
+
+
+@pytest.fixture(scope="session")
+def conv_net(samples: Path) -> Path:
+    """A conv net: ``nets.py``, ``sample.npz`` (image, label), ``epoch*.onnx`` and ``epoch*.pt``."""
+    return samples / "conv-onnx"
+
+
+@pytest.fixture(scope="session")
+def char_transformer(samples: Path) -> Path:
+    """A transformer: ``nets.py``, ``sample.npz`` (tokens, attention_mask, targets), ``step-*.safetensors``."""
+    return samples / "char-transformer"
