@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
-# Read when torch and numpy are first imported: workers share the cores, and so do the processes that they start.
+# Read when torch and numpy are first imported: workers share the cores, and so do processes they start.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -24,10 +24,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 @pytest.fixture(scope="session")
 def run_covscan() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line as a process of its own: ``run_covscan("analyze", ..., cwd=, env=)``, by default in ROOT.
+    """Run the command line as a process of its own: ``run_covscan("analyze", ..., cwd=, env=)``.
 
-    ``env`` is added to the environment, from which everything that steers colour and width is taken. Standard output
-    and standard error come back apart, as text. A process that takes over two minutes is a failure.
+    It runs in the project's folder unless ``cwd`` says otherwise. ``env`` is added to the environment, from
+    which all that steers colour and width is taken. Output and errors come back apart, as text.
     """
 
     def run(
@@ -79,5 +79,5 @@ def conv_net(samples: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def char_transformer(samples: Path) -> Path:
-    """A transformer: ``nets.py``, ``sample.npz`` (tokens, attention_mask, targets), ``step-*.safetensors``."""
+    """A transformer: ``nets.py``, ``sample.npz`` (tokens, attention_mask, targets), ``*.safetensors``."""
     return samples / "char-transformer"
