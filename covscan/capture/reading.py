@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 Index = npt.NDArray[np.int64]
+Valid = npt.NDArray[np.bool_]
 _POSITION_STREAM = 1
 
 
@@ -35,17 +36,31 @@ class Reader:
         self._seed = seed
         self._chosen: dict[int, tuple[Index, Index]] = {}
 
-    def rows(self, value: "torch.Tensor", layout: Layout) -> Rows:
-        """Cut the chosen rows out of ``value``; half-precision values become float32. Raises UnreadableError."""
+    def rows(self, value: "torch.Tensor", layout: Layout, valid: Valid | None = None) -> Rows:
+        """Cut the chosen rows out of ``value``; half-precision values become float32. Raises UnreadableError.
+
+        ``valid`` (samples, positions) says which positions hold data where the tensor itself knows (packed and nested
+        sequences); else the batch's mask does, for tensors with as many positions.
+        """
         sizes = self._check(value, layout)
         count = int(np.prod(sizes[1:], dtype=np.int64))
-        sample, position = self._choose(count * layout.folded)
+        sample, position = self.places(count * layout.folded, valid)
         moved = value.detach().movedim((layout.sample_axis, layout.channel_axis), (0, -1))
         if len(sample) == self._batch.n * count * layout.folded:
             values = _to_numpy(moved.reshape(len(sample), -1))
         else:
             values = _gather(moved, sample * layout.folded + position // count, position % count, sizes[1:])
         return Rows(values=values, sample=sample, position=position)
+
+    def places(self, count: int, valid: Valid | None = None) -> tuple[Index, Index]:
+        """(rows,) sample and (rows,) position of what is read of a tensor with ``count`` positions, both ascending."""
+        if valid is not None:
+            return self._select(count, valid)
+        if count not in self._chosen:
+            mask = self._batch.mask
+            fits = mask is not None and mask.shape[1] == count
+            self._chosen[count] = self._select(count, mask if fits else None)
+        return self._chosen[count]
 
     def _check(self, value: "torch.Tensor", layout: Layout) -> tuple[int, ...]:
         """Sizes of the sample axis and the position axes, in order."""
@@ -62,17 +77,9 @@ class Reader:
         axes = [a for a in range(value.ndim) if a not in (layout.sample_axis, layout.channel_axis)]
         return (rows, *(int(value.shape[a]) for a in axes))
 
-    def _choose(self, count: int) -> tuple[Index, Index]:
-        """(rows,) sample and (rows,) position, both ascending, of what is read of tensors with ``count`` positions."""
-        if count not in self._chosen:
-            self._chosen[count] = self._select(count)
-        return self._chosen[count]
-
-    def _select(self, count: int) -> tuple[Index, Index]:
+    def _select(self, count: int, mask: Valid | None) -> tuple[Index, Index]:
         batch = self._batch
-        valid = np.ones((batch.n, count), bool)
-        if batch.mask is not None and batch.mask.shape[1] == count:
-            valid = batch.mask
+        valid = np.ones((batch.n, count), bool) if mask is None else mask
         if self._limit is not None and count > self._limit:
             scores = hash_pair(batch.index[:, None], np.arange(count), self._seed, _POSITION_STREAM)
             scores = np.where(valid, scores, np.uint64(0xFFFFFFFFFFFFFFFF))

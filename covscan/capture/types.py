@@ -131,6 +131,8 @@ class Network:
     never_fired: tuple[str, ...]
     parameters: int | None = None
     notes: tuple[str, ...] = ()
+    nondeterministic: tuple[str, ...] = ()
+    """What differed between two runs on the same input with other random numbers."""
 
     def measured(self) -> tuple[Site, ...]:
         """The sites that are tapped themselves, without those that see a tensor already tapped."""

@@ -1,0 +1,125 @@
+"""Seeing attention logits, which no module outputs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covscan.capture.reading import Reader
+from covscan.capture.types import Rows
+
+if TYPE_CHECKING:
+    import torch
+
+_MASKED = -1e4
+"""Additive masks hold -inf or the dtype's minimum where attention is forbidden; no real bias is that low."""
+
+
+class Logits:
+    """Lazily computed logits of one attention call: heads, query and key positions, and rows on request."""
+
+    def __init__(self, query: "torch.Tensor", key: "torch.Tensor", mask: "torch.Tensor | None", causal: bool,
+                 scale: float) -> None:  # fmt: skip
+        self._query, self._key, self._mask, self._causal, self._scale = query, key, mask, causal, scale
+        self.shape = (query.shape[0], query.shape[1], query.shape[2], key.shape[2])  # (samples, heads, queries, keys)
+
+    def rows(self, reader: Reader) -> Rows:
+        """Per sample, read query position and head, the largest |logit| over the keys that it may attend to."""
+        import torch
+
+        sample, position = reader.places(self.shape[2])
+        values = np.zeros((len(sample), self.shape[1]), np.float32)
+        for number in np.unique(sample):
+            mine = np.flatnonzero(sample == number)
+            queries = torch.from_numpy(position[mine]).to(self._query.device)
+            query = self._query[number].index_select(1, queries).float()  # (heads, read, d)
+            logits = query @ self._key[number].float().transpose(-1, -2) * self._scale  # (heads, read, keys)
+            logits, allowed = self._restrict(logits, int(number), queries)
+            largest = torch.where(allowed, logits.abs(), torch.zeros_like(logits)).amax(dim=-1)
+            values[mine] = largest.T.cpu().numpy()
+        return Rows(values=values, sample=sample, position=position)
+
+    def _restrict(
+        self, logits: "torch.Tensor", sample: int, queries: "torch.Tensor"
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        import torch
+
+        allowed = torch.ones_like(logits, dtype=torch.bool)
+        if self._causal:
+            keys = torch.arange(logits.shape[-1], device=logits.device)
+            allowed = allowed & (keys[None, :] <= queries[:, None])
+        if self._mask is not None:
+            mask = self._mask.expand(*self.shape)[sample].index_select(1, queries)
+            if mask.dtype == torch.bool:
+                allowed = allowed & mask
+            else:
+                allowed = allowed & (mask > _MASKED)
+                logits = logits + mask.float().clamp_min(_MASKED)
+        return logits, allowed
+
+
+class Scores:
+    """Logits that a model computed itself and gave to a softmax."""
+
+    def __init__(self, scores: "torch.Tensor", samples: int) -> None:
+        heads = scores.shape[0] // samples if scores.ndim == 3 else scores.shape[1]
+        self._scores = scores.reshape(samples, heads, *scores.shape[-2:])
+        self.shape = tuple(self._scores.shape)
+
+    def rows(self, reader: Reader) -> Rows:
+        """Per sample, read query position and head, the largest |logit| over the keys that it may attend to."""
+        import torch
+
+        sample, position = reader.places(self.shape[2])
+        places = (torch.from_numpy(sample), slice(None), torch.from_numpy(position))
+        taken = self._scores[places].float()  # (rows, heads, keys)
+        allowed = taken.isnan() | (taken > _MASKED)
+        largest = torch.where(allowed, taken.abs(), torch.zeros_like(taken)).amax(dim=-1)
+        return Rows(values=largest.cpu().numpy(), sample=sample, position=position)
+
+
+Seen = Callable[[Logits | Scores], None]
+
+
+@contextmanager
+def watching_attention(samples: Callable[[], int], seen: Seen) -> Iterator[None]:
+    """Call ``seen`` at each attention of the current batch of ``samples()``, in order of execution.
+
+    ``torch.nn.functional`` is where ``nn.MultiheadAttention`` and nearly every model look the two functions up; a
+    model that imported them by name is not seen. A softmax counts as attention when it runs over the last of at least
+    three axes and its input can hold (samples, heads, queries, keys).
+    """
+    import torch.nn.functional as functional
+
+    attend, softmax = functional.scaled_dot_product_attention, functional.softmax
+
+    def watched_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+                          is_causal: bool = False, scale: float | None = None, **rest: Any) -> Any:  # fmt: skip
+        if query.ndim == 4 and query.shape[0] == samples() and not query.is_nested:
+            heads = query.shape[1] // max(key.shape[1], 1)
+            keys = key.repeat_interleave(heads, 1) if heads > 1 else key
+            factor = scale if scale is not None else query.shape[-1] ** -0.5
+            seen(Logits(query.detach(), keys.detach(), attn_mask, is_causal, factor))
+        return attend(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **rest)
+
+    def watched_softmax(input: Any, dim: int | None = None, *args: Any, **rest: Any) -> Any:  # noqa: A002
+        if dim is not None and _is_attention(input, dim, samples()):
+            seen(Scores(input.detach(), samples()))
+        return softmax(input, dim, *args, **rest)
+
+    functional.scaled_dot_product_attention = watched_attention  # type: ignore[assignment]
+    functional.softmax = watched_softmax  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = attend
+        functional.softmax = softmax
+
+
+def _is_attention(scores: "torch.Tensor", dim: int, samples: int) -> bool:
+    if scores.ndim not in (3, 4) or dim not in (-1, scores.ndim - 1) or not scores.is_floating_point():
+        return False
+    if scores.ndim == 4:
+        return scores.shape[0] == samples
+    return scores.shape[0] % samples == 0

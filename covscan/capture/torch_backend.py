@@ -1,0 +1,138 @@
+"""Reading what flows through a ``torch.nn.Module``, by hooks."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from covscan.capture.exported_types import module_types
+from covscan.capture.torch_norms import norms_of
+from covscan.capture.torch_plan import Discovery
+from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
+from covscan.capture.torch_tap import Tap
+from covscan.capture.types import Network, Norm, Recorder
+from covscan.config import Settings
+from covscan.data.binding import bind_torch, take
+from covscan.data.types import Batch
+from covscan.errors import UsageError
+from covscan.models.types import Checkpoint, TorchSource
+
+if TYPE_CHECKING:
+    import torch
+
+_FEW = 3
+"""Samples of the discovery pass: few, and a number that other axes seldom have, so that the sample axis stands out."""
+
+
+class TorchBackend:
+    """The Backend for modules that Python hooks can see into."""
+
+    def __init__(self, source: TorchSource, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._device = pick_device(settings.device)
+        self._attention: tuple[Any, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Where the forward passes run."""
+        return str(self._device)
+
+    def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
+        """List what can be tapped, from one forward pass over a few samples. Raises UsageError."""
+        model = self._source.module(checkpoint)
+        try:
+            discovery = self._discover(model, take(batch, min(_FEW, batch.n)))
+        except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
+            discovery = self._discover(model, batch)
+        self._attention = tuple(discovery.attention)
+        return discovery.network()
+
+    def _discover(self, model: "torch.nn.Module", batch: Batch) -> Discovery:
+        discovery = Discovery(model, batch.n, module_types(model))
+        with left_as_found(model, self._device):
+            with discovery.watching():
+                first = self._forward(model, batch, self._settings.seed)
+            second = self._forward(model, batch, self._settings.seed + 1)
+        discovery.repeatable = _equal(first, second)
+        return discovery
+
+    def measure(
+        self,
+        checkpoint: Checkpoint,
+        network: Network,
+        batches: Iterable[Batch],
+        recorder: Recorder,
+        references: tuple[Checkpoint, ...] = (),
+    ) -> None:
+        """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
+        model = self._source.module(checkpoint)
+        weights = {reference.id: self._source.weights(reference) for reference in references}
+        tap = Tap(model, network, recorder, self._attention, self._settings, weights)
+        with left_as_found(model, self._device), tap.installed():
+            for batch in batches:
+                tap.begin(batch)
+                self._forward(model, batch, self._settings.seed + int(batch.index[0]))
+                tap.end()
+        tap.close()
+
+    def _forward(self, model: "torch.nn.Module", batch: Batch, seed: int) -> Any:
+        bound = bind_torch(_signature(model), batch, self._device, _dtype(model))
+        seed_everything(seed)
+        try:
+            return model(*bound.args, **bound.kwargs)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                "model-failed",
+                f"the model raised {type(error).__name__} on samples {batch.index[0]} to {batch.index[-1]}: "
+                f"{_first_line(error)}",
+                found="inputs " + _describe(bound.args, bound.kwargs),
+                hint="check that --data holds what the model's forward takes, in that shape, order and type",
+            ) from error
+
+    def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
+        """The existing normalizations, by module name."""
+        return norms_of(self._source.module(checkpoint), network)
+
+    def weights(self, checkpoint: Checkpoint) -> "Mapping[str, torch.Tensor]":
+        """Parameters and buffers by name."""
+        return self._source.weights(checkpoint)
+
+
+def _signature(model: "torch.nn.Module") -> inspect.Signature | None:
+    try:
+        return inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return None
+
+
+def _dtype(model: "torch.nn.Module") -> "torch.dtype | None":
+    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), None)
+
+
+def _equal(first: Any, second: Any) -> bool:
+    import torch
+
+    from covscan.capture.tensors import tensors_in
+
+    pairs = zip(tensors_in(first), tensors_in(second), strict=False)
+    return all(
+        one.is_nested or one.shape == two.shape and torch.allclose(one.double(), two.double(), equal_nan=True)
+        for one, two in pairs
+        if not one.is_complex()
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"
+
+
+def _describe(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    from covscan.capture.tensors import tensors_in
+
+    parts = [f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in tensors_in(args)]
+    for name, value in kwargs.items():
+        parts += [f"{name}={tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in tensors_in(value)]
+    return ", ".join(parts) or "none"

@@ -1,0 +1,95 @@
+"""Reading the existing normalizations of a module."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from covscan.capture.torch_modules import class_names
+from covscan.capture.types import Float, Module, Network, Norm, Site
+
+if TYPE_CHECKING:
+    import torch
+
+Kind = Literal["batch", "layer", "group", "instance", "rms"]
+
+
+def norms_of(model: "torch.nn.Module", network: Network) -> dict[str, Norm]:
+    """The normalizations among the modules that ran, by module name."""
+    sites = {site.key: site for site in network.sites}
+    modules = dict(model.named_modules())
+    found: dict[str, Norm] = {}
+    for call in network.modules:
+        base = call.name.split("#")[0]
+        if call.role != "norm" or base in found or base not in modules:
+            continue
+        found[base] = _norm(modules[base], _input_site(call, sites))
+    return found
+
+
+def _input_site(call: Module, sites: dict[Any, Site]) -> Site | None:
+    for key in (*call.inputs, *((call.output,) if call.output else ())):
+        if key in sites:
+            return sites[key]
+    return None
+
+
+def _norm(module: "torch.nn.Module", site: Site | None) -> Norm:
+    kind = _kind(class_names(module))
+    tracked = getattr(module, "num_batches_tracked", None)
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    groups = getattr(module, "num_groups", None)
+    statistics = getattr(module, "running_mean", None)
+    return Norm(
+        kind=kind,
+        eps=_eps(module),
+        weight=_array(weight),
+        bias=_array(bias),
+        running_mean=_array(statistics),
+        running_var=_array(getattr(module, "running_var", None)),
+        batches_tracked=None if tracked is None else int(tracked),
+        momentum=getattr(module, "momentum", None),
+        groups=groups,
+        elements=_elements(kind, site, groups),
+        uses_batch_statistics=kind == "batch" and statistics is None,
+        frozen=weight is not None and not weight.requires_grad,
+    )
+
+
+def _kind(names: tuple[str, ...]) -> Kind:
+    for name in names:
+        for word, kind in (("Batch", "batch"), ("Instance", "instance"), ("Group", "group"), ("RMS", "rms")):
+            if word in name:
+                return kind  # type: ignore[return-value]
+        if "LayerNorm" in name:
+            return "layer"
+    return "rms" if "T5" in names[0] else "layer"
+
+
+def _eps(module: "torch.nn.Module") -> float:
+    for name in ("eps", "variance_epsilon", "epsilon"):
+        value = getattr(module, name, None)
+        if isinstance(value, int | float):
+            return float(value)
+    return 0.0
+
+
+def _elements(kind: Kind, site: Site | None, groups: int | None) -> int | None:
+    """Values in one statistic of one sample."""
+    if site is None:
+        return None
+    taken = {site.layout.sample_axis, site.layout.channel_axis}
+    positions = int(np.prod([size for axis, size in enumerate(site.shape) if axis not in taken], dtype=np.int64))
+    if kind in {"batch", "instance"}:
+        return positions
+    if kind == "group":
+        return positions * site.channels // max(groups or 1, 1)
+    return site.channels
+
+
+def _array(value: "torch.Tensor | None") -> Float | None:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return None
+    array: Float = value.detach().cpu().double().numpy().copy()
+    return array

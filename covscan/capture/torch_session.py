@@ -1,0 +1,89 @@
+"""Running somebody's module without leaving a trace in it."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covscan.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(wanted: str) -> "torch.device":
+    """The device to run on; ``auto`` takes CUDA, then MPS, then the CPU. Raises UsageError where it is absent."""
+    import torch
+
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        wanted = next(name for name in ("cuda", "mps", "cpu") if present[name])
+    if not present.get(wanted, False):
+        raise UsageError(
+            "no-such-device",
+            f"device '{wanted}' is not available",
+            found=", ".join(name for name, there in present.items() if there),
+            hint="use --device auto or --device cpu",
+        )
+    return torch.device(wanted)
+
+
+@contextmanager
+def left_as_found(model: "torch.nn.Module", device: "torch.device") -> Iterator[None]:
+    """Put the model into eval mode on ``device`` without gradients, and everything back afterwards.
+
+    Restored, also when something raises: training flags of every module, buffers that the forward changed, the
+    devices of weights, random number generators of Python, numpy and torch, and the attention fast path, which is
+    switched off because it would bypass the modules inside (and turn padded batches into nested tensors).
+    """
+    import torch
+
+    flags = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    home = _device_of(model)
+    states = (random.getstate(), np.random.get_state())  # noqa: NPY002 the user's code may use the global one
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(enabled=True))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            model.eval()
+            if home is not None and home != device:
+                model.to(device)
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            if home is not None and home != device:
+                model.to(home)
+            for buffer, before in buffers:
+                if buffer.shape == before.shape and not _same(buffer, before):
+                    buffer.copy_(before)
+            for module, training in flags:
+                module.training = training
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _device_of(model: "torch.nn.Module") -> "torch.device | None":
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return None
+
+
+def _same(left: "torch.Tensor", right: "torch.Tensor") -> bool:
+    import torch
+
+    return torch.equal(torch.nan_to_num(left), torch.nan_to_num(right.to(left.device)))
+
+
+def seed_everything(seed: int) -> None:
+    """Give models that draw random numbers the same ones at every checkpoint."""
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)

@@ -1,0 +1,131 @@
+"""What is said of one site at one checkpoint."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from covscan.measures.geometry import participation_ratio
+from covscan.measures.views import variance_floor
+from covscan.stats import Moments, SiteSummary
+
+Float64 = npt.NDArray[np.float64]
+
+QUANTILES = (1, 5, 15, 25, 50, 75, 85, 95, 99)
+_ROWS = 256
+_ACTIVE_SHARE = 0.01
+
+
+def describe(summary: SiteSummary, *, rectified: bool, saturating: bool) -> dict[str, Any]:
+    """The fields of the report's Statistics for one summary, None where a value does not exist.
+
+    Means, variances, extremes and shares are exact over what was read; percentiles, kurtosis and everything about
+    directions come from the kept rows. ``rectified`` counts a unit that is almost always 0 as dead; ``saturating``
+    says that the site has flat ends.
+    """
+    moments = summary.moments.pooled()
+    count = float(moments.count.sum())
+    fields: dict[str, Any] = {"samples": summary.samples, "count": int(count)}
+    total = max(int(summary.counts.total.sum()), 1)
+    fields |= {
+        "zero_share": float(summary.counts.zero.sum() / total),
+        "saturated_share": float(summary.counts.saturated.sum() / total) if saturating else None,
+        "nonfinite_share": float(summary.counts.nonfinite.sum() / total),
+    }
+    if not count:
+        return fields | {"status": "no finite value was read"}
+    fields |= _pooled(moments, summary)
+    fields |= _channels(moments, summary, rectified=rectified)
+    fields |= _from_rows(summary)
+    return {name: _finite(value) for name, value in fields.items()}
+
+
+def _pooled(moments: Moments, summary: SiteSummary) -> dict[str, float | None]:
+    weight = np.where(moments.count > 0, moments.count, 0.0)
+    centre = np.where(weight > 0, moments.mean, 0.0)
+    mean = float((weight * centre).sum() / weight.sum())
+    spread = np.where(weight > 0, moments.variance + np.square(centre - mean), 0.0)
+    return {
+        "mean": mean,
+        "std": float(np.sqrt((weight * spread).sum() / weight.sum())),
+        "min": float(summary.extremes.low.min()),
+        "max": float(summary.extremes.high.max()),
+    }
+
+
+def _channels(moments: Moments, summary: SiteSummary, *, rectified: bool) -> dict[str, float | None]:
+    known = moments.count > 0
+    variance, mean = moments.variance[known], moments.mean[known]
+    dead = variance <= variance_floor(moments)
+    if rectified:
+        active = 1.0 - summary.counts.zero[known] / np.maximum(summary.counts.total[known], 1)
+        dead = dead | (active < _ACTIVE_SHARE)
+    scale, mean_square = float(variance.mean()), float(np.square(mean).mean())
+    live = variance[variance > 0]
+    return {
+        "dead_channels": float(dead.mean()),
+        "channel_scale": scale,
+        "channel_mean_square": mean_square,
+        "mean_to_variance": mean_square / scale if scale > 0 else None,
+        "channel_heterogeneity": float(np.log(live).std()) if len(live) > 1 else None,
+    }
+
+
+def _from_rows(summary: SiteSummary) -> dict[str, float | None]:
+    values = summary.rows.values.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    fields: dict[str, float | None] = {}
+    if len(finite):
+        quantiles = np.quantile(finite, np.array(QUANTILES) / 100)
+        fields |= {f"p{q}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)}
+        deviation = finite - finite.mean()
+        square = float(np.square(deviation).mean())
+        fields["kurtosis"] = float((deviation**4).mean() / square**2) if square > 0 else None
+        middle = float(np.median(np.abs(finite)))
+        largest = max(abs(float(summary.extremes.low.min())), abs(float(summary.extremes.high.max())))
+        fields["massive_activation"] = largest / middle if middle > 0 else None
+    return fields | _directions(summary)
+
+
+def _directions(summary: SiteSummary) -> dict[str, float | None]:
+    values = summary.rows.values[:_ROWS].astype(np.float64)
+    whole = np.isfinite(values).all(axis=1)
+    values, sample = values[whole], summary.rows.sample[:_ROWS][whole]
+    if len(values) < 5:
+        return {}
+    product = values @ values.T  # (rows, rows)
+    centre = product.mean(axis=0)
+    centred = product - centre - centre[:, None] + centre.mean()
+    trace = float(np.trace(product))
+    spectrum = np.clip(np.linalg.eigvalsh(centred), 0.0, None)
+    share = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.zeros(1)
+    share = share[share > 1e-12]
+    length = np.sqrt(np.diag(product))
+    scale = np.outer(length, length)
+    other = (sample[:, None] != sample[None, :]) & (scale > 0)
+    dimensions = min(values.shape[1], len(values))
+    return {
+        "effective_rank": float(np.exp(-(share * np.log(share)).sum())) if len(share) else None,
+        "participation_ratio": participation_ratio(centred) if len(share) else None,
+        "conditioning": float(np.linalg.eigvalsh(product)[-1]) * dimensions / trace if trace > 0 else None,
+        "cross_sample_cosine": float((product[other] / scale[other]).mean()) if other.any() else None,
+    }
+
+
+def per_channel(summary: SiteSummary) -> dict[str, list[float | None]]:
+    """Lists over the channels: means, standard deviations, extremes, zero and non-finite shares."""
+    moments, counts = summary.moments.pooled(), summary.counts
+    total = np.maximum(counts.total, 1)
+    arrays = {
+        "channel_means": moments.mean,
+        "channel_stds": np.sqrt(moments.variance),
+        "channel_mins": summary.extremes.low,
+        "channel_maxs": summary.extremes.high,
+        "channel_zero_shares": counts.zero / total,
+        "channel_nonfinite_shares": counts.nonfinite / total,
+    }
+    return {name: [_finite(float(value)) for value in values] for name, values in arrays.items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

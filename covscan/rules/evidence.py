@@ -1,0 +1,44 @@
+"""What the rules judge: the measured parts of the report, the network's structure, and its normalizations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from covscan.report.types import Candidate, Checkpoint, Coverage, Data, Finding, Model, Shift, Site, Suggestion
+
+if TYPE_CHECKING:
+    from covscan.capture.types import Network
+    from covscan.measures.norms import NormEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything a rule may look at; plain values, so that judging needs neither torch nor numpy.
+
+    ``norms`` is by checkpoint id, then module name. ``weights_nonfinite`` names, by checkpoint id, the weights that
+    hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it was not said.
+    ``sequence`` says whether positions are tokens or time steps rather than pixels, by site name.
+    """
+
+    model: Model
+    checkpoints: Sequence[Checkpoint]
+    data: Data
+    coverage: Coverage
+    sites: Sequence[Site]
+    shifts: Sequence[Shift]
+    network: "Network"
+    norms: Mapping[str, Mapping[str, "NormEvidence"]] = field(default_factory=dict)
+    weights_nonfinite: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    data_nonfinite: int = 0
+    train_batch_size: int | None = None
+    nondeterministic: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules made of the evidence."""
+
+    findings: tuple[Finding, ...]
+    candidates: tuple[Candidate, ...]
+    suggestions: tuple[Suggestion, ...]
+    notes: tuple[str, ...]
