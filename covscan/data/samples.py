@@ -1,0 +1,125 @@
+"""An open sample of a data set: the same batches however often it is read."""
+
+import difflib
+import hashlib
+import os
+import shutil
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from covscan.config.settings import Settings
+from covscan.data.arrays import Array, canonical
+from covscan.data.contents import Contents, Run
+from covscan.data.masks import find_mask
+from covscan.data.sampling import deal_blocks, empty
+from covscan.data.structure import leaf_numbers, put_together
+from covscan.data.types import Batch
+from covscan.errors import UsageError
+
+_CHUNK_BYTES = 1 << 24
+
+
+class OpenSamples:
+    """The chosen samples of a data set (``covscan.data.types.Samples``).
+
+    Besides what the protocol asks for, ``nonfinite`` counts the NaN and infinite values of the inputs.
+    Samples of one shape come in batches of ``settings.batch_size``; where shapes change, a batch ends.
+    Closing it, or losing the last reference, deletes what was spooled to disk.
+    """
+
+    def __init__(self, contents: Contents, settings: Settings) -> None:
+        if not contents.runs:
+            raise empty(contents.description)
+        self._runs = contents.runs
+        self._batch_size = settings.batch_size
+        self._finalizer = weakref.finalize(self, _delete, contents.temporary, os.getpid())
+        self._target = self._part("target", settings.target) or contents.target
+        self._mask = self._part("mask", settings.mask)
+        index = np.concatenate([run.index for run in self._runs])
+        self.count = len(index)
+        self.available = contents.available
+        self.blocks, self._block = deal_blocks(index, settings.seed)
+        self.description = contents.description
+        first = self._runs[0].structure
+        self.names: tuple[str, ...] = tuple(k for k in first.keys if k != self._target) if first.named else ()
+        self.fingerprint, self.nonfinite = _digest(self._runs, self._target)
+
+    def batches(self) -> Iterator[Batch]:
+        """The samples in ascending ``index``, cut into batches."""
+        done = 0
+        for run in self._runs:
+            for start in range(0, len(run.rows), self._batch_size):
+                rows = slice(start, start + self._batch_size)
+                index = run.index[rows]
+                yield self._batch(run, rows, self._block[done : done + len(index)])
+                done += len(index)
+
+    def close(self) -> None:
+        """Delete what was spooled to disk; the samples can't be read any more."""
+        self._finalizer()
+
+    def _batch(self, run: Run, rows: slice, block: Array) -> Batch:
+        arrays = [_cut(run, number, rows) for number in range(len(run.arrays))]
+        index = run.index[rows]
+        parts = {key: put_together(template, arrays) for key, template in run.structure.parts}
+        mask = find_mask(parts, self._mask, len(index))
+        if mask is None and run.mask is not None:
+            mask = run.mask[run.rows[rows]]
+        target = parts.pop(self._target) if self._target in parts else None
+        if run.structure.named:
+            return Batch(index=index, block=block, named=parts, target=target, mask=mask)
+        return Batch(index=index, block=block, positional=tuple(parts.values()), target=target, mask=mask)
+
+    def _part(self, what: str, name: str | None) -> str | None:
+        """``name``, once it is known to be a part of every run. Raises UsageError."""
+        for run in self._runs:
+            keys = run.structure.keys
+            if name is not None and name not in keys:
+                close = difflib.get_close_matches(name, keys, n=1)
+                raise UsageError(
+                    f"unknown-{what}",
+                    f"--{what} {name}: the data has no array of that name",
+                    found=("arrays " if run.structure.named else "arrays without names, by place: ")
+                    + ", ".join(keys),
+                    hint=f"did you mean {close[0]!r}?" if close else "name one of them",
+                )
+        return name
+
+
+def _cut(run: Run, number: int, rows: slice) -> Array:
+    array = run.arrays[number]
+    return canonical(np.asarray(array if number in run.constants else array[run.rows[rows]]))
+
+
+def _digest(runs: tuple[Run, ...], target: str | None) -> tuple[str, int]:
+    """SHA-256 of names, dtypes, shapes and bytes of what is read, and the inputs' count of non-finite values.
+
+    Reads each array through once, a few megabytes at a time; how the samples are batched makes no difference.
+    """
+    digest = hashlib.sha256()
+    nonfinite = 0
+    for run in runs:
+        targets = leaf_numbers(dict(run.structure.parts).get(target or ""))
+        for number, name in enumerate(run.structure.leaves):
+            row_bytes = max(1, run.arrays[number].nbytes // max(1, len(run.rows)))
+            step = len(run.rows) if number in run.constants else max(1, _CHUNK_BYTES // row_bytes)
+            for start in range(0, len(run.rows), step):
+                array = _cut(run, number, slice(start, start + step))
+                if start == 0:
+                    shape = array.shape if number in run.constants else (len(run.rows), *array.shape[1:])
+                    digest.update(repr((run.structure.named, name, array.dtype.str, shape)).encode())
+                digest.update(np.ascontiguousarray(array).data)
+                if number not in targets and array.dtype.kind in "fc":
+                    nonfinite += array.size - int(np.count_nonzero(np.isfinite(array)))
+        if run.mask is not None:
+            digest.update(np.ascontiguousarray(run.mask[run.rows]).data)
+    return digest.hexdigest(), nonfinite
+
+
+def _delete(folder: Path | None, owner: int) -> None:
+    """A process that was forked off must not delete what its parent still reads."""
+    if folder is not None and os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)

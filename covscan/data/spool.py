@@ -1,0 +1,150 @@
+"""Keep what an iterable yields on disk, so that memory stays flat and every pass sees the same samples."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from covscan.data.arrays import Array, canonical
+from covscan.data.contents import Run, sample_count
+from covscan.data.sampling import Index
+from covscan.data.structure import Structure, take_apart
+from covscan.errors import UsageError
+
+_ALIGNMENT = 64
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Consecutive batches whose arrays differ in the number of samples only."""
+
+    structure: Structure
+    kinds: tuple[Any, ...]
+    constants: dict[int, Array]
+    offsets: dict[int, int]
+    index: list[Index] = field(default_factory=list)
+
+
+class Spool:
+    """Appends batches to one file per array of the structure; ``runs`` maps the files into memory.
+
+    Nothing of a batch is kept in memory once it is added. As a context manager it deletes its folder if an
+    exception passes; otherwise the folder belongs to whoever reads ``folder``.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="covscan-"))
+        self.count = 0
+        self._files: dict[int, IO[bytes]] = {}
+        self._stretches: list[_Stretch] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        if kind is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, batch: Any, limit: int, *, single: bool = False, index: int | None = None) -> Structure:
+        """Append at most ``limit`` samples of a batch, or the one sample that it is; raises UsageError.
+
+        ``index`` is the number of the first of them in the data set; None numbers them as they come.
+        """
+        structure, arrays = take_apart(batch, single=single)
+        count, constants = sample_count(structure, arrays)
+        taken = min(count, limit)
+        if taken == 0:
+            return structure
+        rows = [
+            canonical(array if place in constants else array[:taken]) for place, array in enumerate(arrays)
+        ]
+        stretch = self._stretch(structure, rows, constants)
+        for place in stretch.offsets:
+            self._write(place, rows[place])
+        first = self.count if index is None else index
+        stretch.index.append(np.arange(first, first + taken, dtype=np.int64))
+        self.count += taken
+        return structure
+
+    def runs(self) -> tuple[Run, ...]:
+        """Everything added, in order, as arrays mapped from the files."""
+        for file in self._files.values():
+            file.flush()
+        mapped = {place: _map(Path(file.name)) for place, file in self._files.items()}
+        return tuple(_run(stretch, mapped) for stretch in self._stretches)
+
+    def _stretch(self, structure: Structure, arrays: list[Array], constants: frozenset[int]) -> _Stretch:
+        """The last stretch if the batch continues it, else a new one."""
+        kinds = tuple(
+            (array.dtype, array.shape, array.tobytes())
+            if place in constants
+            else (array.dtype, array.shape[1:])
+            for place, array in enumerate(arrays)
+        )
+        if self._stretches:
+            last = self._stretches[-1]
+            if last.structure == structure and last.kinds == kinds:
+                return last
+        fixed = {place: array.copy() for place, array in enumerate(arrays) if place in constants}
+        offsets = {place: self._aligned(place) for place in range(len(arrays)) if place not in constants}
+        self._stretches.append(_Stretch(structure, kinds, fixed, offsets))
+        return self._stretches[-1]
+
+    def _aligned(self, place: int) -> int:
+        """Pad the file of array number ``place`` to where the next array may begin."""
+        if place not in self._files:
+            self._files[place] = (self.folder / f"array-{place}").open("wb")
+        file = self._files[place]
+        file.write(bytes(-file.tell() % _ALIGNMENT))
+        return file.tell()
+
+    def _write(self, place: int, array: Array) -> None:
+        try:
+            self._files[place].write(np.ascontiguousarray(array).tobytes())
+        except OSError as error:
+            raise UsageError(
+                "no-space",
+                f"the samples do not fit into the temporary folder {str(self.folder.parent)!r}",
+                found=str(error),
+                hint="set TMPDIR to a folder with more space, or lower --samples",
+            ) from error
+
+
+def spool_batches(
+    batches: Iterable[Any], spool: Spool, samples: int, *, single: bool = False
+) -> Structure | None:
+    """Add batches until ``samples`` samples are there; what lies behind them is not asked for."""
+    structure = None
+    for batch in batches:
+        structure = spool.add(batch, samples - spool.count, single=single)
+        if spool.count >= samples:
+            break
+    return structure
+
+
+def _map(path: Path) -> Array:
+    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
+
+
+def _run(stretch: _Stretch, mapped: dict[int, Array]) -> Run:
+    index = np.concatenate(stretch.index)
+    arrays = []
+    for place, kind in enumerate(stretch.kinds):
+        if place in stretch.constants:
+            arrays.append(stretch.constants[place])
+            continue
+        dtype, shape = kind[0], (len(index), *kind[1])
+        start = stretch.offsets[place]
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        arrays.append(mapped[place][start : start + size].view(dtype).reshape(shape))
+    rows = np.arange(len(index), dtype=np.int64)
+    return Run(stretch.structure, tuple(arrays), frozenset(stretch.constants), rows, index)
