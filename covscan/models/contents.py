@@ -1,0 +1,42 @@
+"""Read the weights of a saved checkpoint, whatever its format."""
+
+import dataclasses
+from typing import Any
+
+from covscan.errors import UsageError
+from covscan.models import READERS, STEPS
+from covscan.models.detection import detect
+from covscan.models.formats import TITLES, Saved
+from covscan.models.steps import trainer_state
+from covscan.registry import resolve
+
+
+def read(saved: Saved, *, trust: bool) -> Any:
+    """What the checkpoint holds: tensors by name, maybe inside other mappings; a module if trusted."""
+    if saved.format not in READERS:
+        raise UsageError(
+            "not-weights",
+            f"{str(saved.path)!r} is {TITLES[saved.format]}, which holds a graph and no weights for --model",
+            hint="leave out --model to analyse it as it is",
+        )
+    return resolve(READERS[saved.format])(saved, trust=trust)
+
+
+def stated_steps(saved: Saved, *, trust: bool) -> dict[str, int]:
+    """The training counters that the checkpoint states about itself. A damaged file shows here."""
+    found: dict[str, int] = resolve(STEPS[saved.format])(saved, trust=trust)
+    return found
+
+
+def read_folder(saved: Saved, *, trust: bool = False) -> Any:
+    """The weights in a Hugging Face directory."""
+    return read(_weights_of(saved), trust=trust)
+
+
+def folder_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
+    """The counters of a Hugging Face directory: those of its weights, and the trainer's."""
+    return trainer_state(saved.path) | stated_steps(_weights_of(saved), trust=trust)
+
+
+def _weights_of(saved: Saved) -> Saved:
+    return dataclasses.replace(saved, format=detect(saved.weights[0]) or "torch")

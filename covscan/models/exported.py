@@ -1,0 +1,61 @@
+"""A series of programs saved by ``torch.export.save`` (``.pt2``)."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from covscan.config.settings import Settings
+from covscan.errors import UsageError
+from covscan.models.formats import Saved
+from covscan.models.own_module_source import OwnModuleSource
+from covscan.models.series import Shelf
+
+
+def open_exported(settings: Settings, shelf: Shelf, notes: list[str]) -> OwnModuleSource:
+    """The source for exported programs, whose module hierarchy is rebuilt so that its modules run hooks.
+
+    Their class is torch's ``InterpreterModule``; what they were is in ``type_name()``. Raises UsageError.
+    """
+    del settings  # a program needs neither a factory nor trust
+    return OwnModuleSource(shelf, _unflatten, "torch.export programs", notes)
+
+
+def read_exported(saved: Saved, *, trust: bool = False) -> dict[str, Any]:
+    """The weights in a program, by the names of the module that was exported. Raises UsageError."""
+    return dict(_load(saved).state_dict)
+
+
+def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
+    """Nothing: a program does not say how long its network was trained."""
+    return {}
+
+
+def _load(saved: Saved) -> torch.export.ExportedProgram:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own deprecations while it reads its own format
+            return torch.export.load(str(saved.path))
+    except Exception as error:
+        raise _explain(saved, error, "opened") from error
+
+
+def _unflatten(saved: Saved) -> nn.Module:
+    program = _load(saved)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.unflatten(program).eval()
+    except Exception as error:
+        raise _explain(saved, error, "divided into its modules") from error
+
+
+def _explain(saved: Saved, error: Exception, what: str) -> UsageError:
+    lines = str(error).strip().splitlines()
+    return UsageError(
+        "unreadable-model",
+        f"{str(saved.path)!r} cannot be {what} as a torch.export program",
+        found=f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__,
+        hint="is it whole, and was it saved by a PyTorch no newer than this one? Or export the model to ONNX",
+    )

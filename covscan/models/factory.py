@@ -1,0 +1,116 @@
+"""Build the untrained network that a user's function returns."""
+
+import contextlib
+import copy
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from covscan.config.loading import describe_error, load_object
+from covscan.errors import UsageError
+from covscan.models.unwrapping import unwrap
+
+WHAT = "--model"
+
+
+def build(model: str | Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module:
+    """The network that ``model`` names or returns, unwrapped, in eval mode on the CPU.
+
+    Runs under a fixed seed, leaves torch's random state as it was, and turns what it prints to stderr. A
+    module that exists already is copied, so that the caller's stays as it is. Raises UsageError.
+    """
+    factory = load_object(model, what=WHAT) if isinstance(model, str) else model
+    name = name_of(model)
+    if isinstance(factory, nn.Module):
+        built: Any = _copy(factory, name, arguments)
+    else:
+        _check_call(factory, name, arguments)
+        built = _call(factory, name, arguments)
+    if not isinstance(built, nn.Module):
+        raise UsageError(
+            "not-a-module",
+            f"{name} does not return a torch.nn.Module",
+            found=f"a {type(built).__module__}.{type(built).__qualname__}",
+            hint="return the network alone",
+        )
+    return _to_cpu(unwrap(built)).eval()
+
+
+def name_of(model: str | Callable[..., Any]) -> str:
+    """How messages and the report call the model."""
+    if isinstance(model, str):
+        return model
+    if isinstance(model, nn.Module):
+        return type(model).__name__
+    return getattr(model, "__qualname__", type(model).__name__)
+
+
+def _copy(module: nn.Module, name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    if arguments:
+        raise UsageError(
+            "bad-model-arg",
+            f"{name} is a module and takes no arguments",
+            found=", ".join(arguments),
+            hint="name the function that builds it, or leave out --model-arg",
+        )
+    try:
+        return copy.deepcopy(unwrap(module))
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(
+            "factory-failed",
+            f"{name} is a module that cannot be copied",
+            found=describe_error(error),
+            hint="name a function that builds it",
+        ) from error
+
+
+def _check_call(factory: Any, name: str, arguments: Mapping[str, Any]) -> None:
+    if not callable(factory):
+        raise UsageError(
+            "not-a-module",
+            f"{name} is neither a function nor a torch.nn.Module",
+            found=f"a {type(factory).__name__}",
+        )
+    try:
+        signature = inspect.signature(factory)
+    except (ValueError, TypeError):  # builtins do not tell theirs; the call will
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        known = list(signature.parameters)
+        unknown = next((each for each in arguments if each not in known), None)
+        close = difflib.get_close_matches(unknown or "", known, n=1)
+        raise UsageError(
+            "bad-model-arg",
+            f"{name} cannot be called with these arguments",
+            found=f"{error}; it takes {signature}",
+            hint=f"did you mean {close[0]!r}?" if close else "give arguments as --model-arg NAME=VALUE",
+        ) from error
+
+
+def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:
+    try:
+        with contextlib.redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return factory(**arguments)
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            "factory-failed",
+            f"{name} raised an exception",
+            found=describe_error(error),
+            hint="call it in Python to see the whole traceback",
+        ) from error
+
+
+def _to_cpu(module: nn.Module) -> nn.Module:
+    if any(
+        tensor.is_meta for tensor in module.state_dict(keep_vars=True).values() if torch.is_tensor(tensor)
+    ):
+        return module
+    return module.cpu()

@@ -1,0 +1,112 @@
+"""A series of weights for the architecture of a factory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn
+
+import torch
+from torch import nn
+
+from covscan.config.settings import Settings
+from covscan.errors import CovscanError, UsageError
+from covscan.models.contents import read
+from covscan.models.factory import build, name_of
+from covscan.models.formats import TITLES, Saved
+from covscan.models.loading import Loader
+from covscan.models.matching import Match
+from covscan.models.nesting import main_candidate
+from covscan.models.series import Shelf, collect_first
+from covscan.models.types import Checkpoint
+
+Fallback = Callable[[Saved], dict[str, Any] | None]
+
+
+class FactorySource:
+    """One module, into which the weights of each checkpoint are copied in turn.
+
+    ``notes`` are sentences for the report about what was chosen for the user. ``fallback`` may read weights
+    under the module's names where the file's own names do not fit.
+    """
+
+    engine: Literal["torch"] = "torch"
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        loader: Loader,
+        description: str,
+        notes: list[str],
+        *,
+        trust: bool,
+        fallback: Fallback | None = None,
+    ) -> None:
+        self.series = shelf.series
+        self.description = description
+        self.notes = notes
+        self._shelf = shelf
+        self._loader = loader
+        self._trust = trust
+        self._fallback = fallback
+        self._check_all()
+
+    def module(self, checkpoint: Checkpoint) -> nn.Module:
+        """The one module, in eval mode, with the weights of ``checkpoint``. Raises UsageError."""
+        saved = self._shelf.saved(checkpoint)
+        self._loader.load(self._match(saved).tensors, _where(saved))
+        return self._loader.module
+
+    def weights(self, checkpoint: Checkpoint) -> Mapping[str, torch.Tensor]:
+        """The file's tensors by the module's names, in its dtype, mapped from it. Raises UsageError."""
+        return self._loader.complete(self._match(self._shelf.saved(checkpoint)).tensors)
+
+    def _check_all(self) -> None:
+        errors: list[CovscanError] = []
+        for checkpoint in self.series.checkpoints:
+            try:
+                found = self._match(self._shelf.saved(checkpoint))
+            except UsageError as error:
+                errors.append(error)
+            else:
+                self.notes += [note for note in found.notes if note not in self.notes]
+        collect_first(errors)
+
+    def _match(self, saved: Saved) -> Match:
+        try:
+            return self._loader.match(read(saved, trust=self._trust), _where(saved))
+        except UsageError:
+            translated = self._fallback(saved) if self._fallback is not None else None
+            if translated is None:
+                raise
+            return Match(translated)
+
+
+def open_factory(settings: Settings, shelf: Shelf, notes: list[str]) -> FactorySource:
+    """The source for ``--model`` with weights in any format that holds some. Raises UsageError."""
+    assert settings.model is not None
+    name = name_of(settings.model)
+    loader = Loader(build(settings.model, dict(settings.model_args)), name)
+    description = f"{name} with {TITLES[shelf.format]} weights"
+    return FactorySource(shelf, loader, description, notes, trust=settings.trust)
+
+
+def refuse_without_architecture(settings: Settings, shelf: Shelf, notes: list[str]) -> NoReturn:
+    """Raise the UsageError for weights that come without an architecture."""
+    saved = shelf.saved(shelf.series.checkpoints[0])
+    raise missing_factory(saved, read(saved, trust=settings.trust))
+
+
+def missing_factory(saved: Saved, content: Any) -> UsageError:
+    """The error for ``content``, weights without an architecture."""
+    found = main_candidate(content)
+    described = "no weights"
+    if found is not None:
+        described = f"{len(found.tensors)} tensors, the first is {next(iter(found.tensors))!r}"
+    return UsageError(
+        "missing-factory",
+        f"checkpoint {str(saved.path)!r} holds weights but no architecture",
+        found=described,
+        hint="add --model package.module:build, a function that returns the untrained module",
+    )
+
+
+def _where(saved: Saved) -> str:
+    return repr(str(saved.path))

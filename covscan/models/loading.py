@@ -1,0 +1,90 @@
+"""Put weights into a module, completely or not at all."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from covscan.errors import UsageError
+from covscan.models.expectation import Expected, expected_of
+from covscan.models.matching import Match, match
+
+
+class Loader:
+    """A module that takes the weights of one checkpoint after another.
+
+    Values are copied into the module's own tensors, so that they take its dtype (a half-precision file in a
+    float32 module is computed in float32). The module is in eval mode; ``requires_grad`` stays as it was.
+    """
+
+    def __init__(self, module: nn.Module, model: str) -> None:
+        self.module = module.eval()
+        self.expected: Expected = expected_of(module)
+        self._model = model
+        self._counts = {  # what a file may lack must not stay behind from the checkpoint before
+            name: tensor.detach().clone()
+            for name, tensor in self.expected.tensors.items()
+            if name.endswith("num_batches_tracked") and not tensor.is_meta
+        }
+        self._on_meta = any(getattr(tensor, "is_meta", False) for tensor in module.state_dict().values())
+
+    def match(self, content: Any, where: str) -> Match:
+        """The weights in ``content`` by the module's names. Raises UsageError where they do not fit."""
+        try:
+            return match(content, self.expected, where=where, model=self._model)
+        except UsageError as error:
+            translated = self._translated(content) if error.code == "weights-mismatch" else None
+            if translated is None:
+                raise
+            return Match(translated)
+
+    def load(self, tensors: Mapping[str, Any], where: str) -> None:
+        """Copy ``tensors``, which ``match`` gave, into the module. Raises UsageError."""
+        try:
+            with torch.no_grad():
+                self.module.load_state_dict({**self._counts, **tensors}, strict=False, assign=self._on_meta)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                "weights-mismatch",
+                f"the weights in {where} cannot be loaded into {self._model}",
+                found=str(error).strip().split("\n")[-1].strip(),
+            ) from error
+        if self._on_meta:
+            self._require_real(where)
+        self.module.eval()
+
+    def complete(self, tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """``tensors`` and, by their other names, those that the file holds once for several tied places."""
+        found = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+        leaders = {self.expected.tied[name]: name for name in found if name in self.expected.tied}
+        for name, leader in self.expected.tied.items():
+            if name not in found and leader in leaders:
+                found[name] = found[leaders[leader]]
+        return found
+
+    def _translated(self, content: Any) -> dict[str, Any] | None:
+        """The state after the module itself took the names of an older version, or None where it did not.
+
+        Modules may rename what they load (weight norm before parametrizations), which only loading shows.
+        """
+        if not isinstance(content, Mapping) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+            return None
+        try:
+            with torch.no_grad():
+                result = self.module.load_state_dict(content, strict=False)
+        except RuntimeError:  # a shape; the mismatch that is raised already says which
+            return None
+        if result.missing_keys or result.unexpected_keys:
+            return None
+        return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+
+    def _require_real(self, where: str) -> None:
+        left = [name for name, tensor in self.module.named_buffers() if tensor.is_meta]
+        if left:
+            raise UsageError(
+                "meta-tensors",
+                f"{self._model} was built on the meta device, and {where} leaves some of it without values",
+                found=f"{len(left)} buffers, the first {left[0]!r}",
+                hint="build the module on the CPU",
+            )

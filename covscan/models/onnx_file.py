@@ -1,0 +1,127 @@
+"""A series of ONNX files."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from covscan.config.settings import Settings
+from covscan.errors import CovscanError, UsageError
+from covscan.models.detection import truncated
+from covscan.models.formats import Saved
+from covscan.models.series import Shelf, collect_first
+from covscan.models.steps import counters_in
+from covscan.models.types import Checkpoint
+
+
+class OnnxFileSource:
+    """Reads one graph per checkpoint, anew at each call, so that the caller may change it."""
+
+    engine: Literal["onnx"] = "onnx"
+
+    def __init__(self, shelf: Shelf, notes: list[str]) -> None:
+        self.series = shelf.series
+        self.description = "ONNX models"
+        self.notes = notes
+        self._shelf = shelf
+
+    def proto(self, checkpoint: Checkpoint) -> onnx.ModelProto:
+        """The graph of ``checkpoint`` without its external data, whose files exist. Raises UsageError."""
+        return _load(self._shelf.saved(checkpoint).path)
+
+
+def open_onnx(settings: Settings, shelf: Shelf, notes: list[str]) -> OnnxFileSource:
+    """The source for ONNX files. Raises UsageError."""
+    if settings.model is not None:
+        raise UsageError("not-weights", "ONNX files hold their own architecture", hint="leave out --model")
+    source = OnnxFileSource(shelf, notes)
+    errors: list[CovscanError] = []
+    for checkpoint in source.series.checkpoints:
+        try:
+            source.proto(checkpoint)
+        except UsageError as error:
+            errors.append(error)
+    collect_first(errors)
+    return source
+
+
+def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
+    """The training counters among the model's ``metadata_props``."""
+    return counters_in({entry.key: entry.value for entry in _parse(saved.path).metadata_props})
+
+
+def with_external_data(saved: Saved) -> Saved:
+    """``saved`` with the files beside it that hold its tensors. Raises UsageError where one is missing."""
+    return dataclasses.replace(saved, files=(saved.path, *_external_files(saved.path, _parse(saved.path))))
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    proto = _parse(path)
+    if not proto.graph.node:
+        raise UsageError("unreadable-model", f"{str(path)!r} holds an ONNX graph without nodes")
+    _external_files(path, proto)
+    return proto
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        proto = onnx.load_model(str(path), format="protobuf", load_external_data=False)
+    except DecodeError as error:
+        raise truncated(path, f"not valid ONNX protobuf ({error})") from error
+    except OSError as error:
+        raise UsageError("unreadable-file", f"{str(path)!r} cannot be read", found=str(error)) from error
+    if not proto.ir_version or not proto.HasField("graph"):
+        raise UsageError(
+            "unreadable-model",
+            f"{str(path)!r} is no ONNX model",
+            found=f"IR version {proto.ir_version}, {'a' if proto.HasField('graph') else 'no'} graph",
+        )
+    return proto
+
+
+def _external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
+    needed: dict[Path, tuple[int, str]] = {}
+    for tensor in _tensors(proto):
+        if uses_external_data(tensor):
+            where = ExternalDataInfo(tensor)
+            end = (where.offset or 0) + (where.length or 0)
+            file = path.parent / where.location
+            needed[file] = max(needed.get(file, (0, tensor.name)), (end, tensor.name))
+    for file, (end, name) in needed.items():
+        if not file.is_file():
+            raise UsageError(
+                "missing-external-data",
+                f"{str(path)!r} keeps tensors in {str(file)!r}, which does not exist",
+                found=f"the first is {name!r}",
+                hint="copy the data file beside the model; its name is fixed inside the model",
+            )
+        if file.stat().st_size < end:
+            raise truncated(file, f"tensor {name!r} of {path.name} ends at byte {end:,}")
+    return tuple(sorted(needed))
+
+
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _tensors_of_graph(proto.graph)
+    for function in proto.functions:
+        yield from _tensors_of_nodes(function.node)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _tensors_of_nodes(graph.node)
+
+
+def _tensors_of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _tensors_of_graph(graph)

@@ -1,0 +1,29 @@
+"""Open the source that the settings describe."""
+
+from covscan.config.settings import Settings
+from covscan.errors import UsageError
+from covscan.models import STANDALONE
+from covscan.models.factory_source import open_factory
+from covscan.models.finding import find_saved
+from covscan.models.series import open_series
+from covscan.models.types import Source
+from covscan.models.untrained import UntrainedSource
+from covscan.registry import resolve
+
+
+def open_source(settings: Settings, *, untrained: bool = False) -> Source:
+    """See ``covscan.models.open_source``."""
+    if not settings.checkpoints:
+        if untrained and settings.model is not None:
+            return UntrainedSource(settings)
+        raise UsageError(
+            "no-checkpoints",
+            "no checkpoint was named",
+            hint="name files, folders or globs, for example runs/ckpt-*.pt",
+        )
+    notes: list[str] = []
+    shelf = open_series(find_saved(settings.checkpoints, notes), notes, trust=settings.trust)
+    if settings.model is not None:
+        return open_factory(settings, shelf, notes)
+    source: Source = resolve(STANDALONE[shelf.format])(settings, shelf, notes)
+    return source

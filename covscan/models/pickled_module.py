@@ -1,0 +1,37 @@
+"""A series of whole modules pickled by ``torch.save(model, path)``, opened only with the user's trust."""
+
+from torch import nn
+
+from covscan.config.settings import Settings
+from covscan.errors import UsageError
+from covscan.models.contents import read
+from covscan.models.factory_source import missing_factory
+from covscan.models.formats import Saved
+from covscan.models.nesting import candidates, describe, find_module
+from covscan.models.own_module_source import OwnModuleSource
+from covscan.models.series import Shelf
+from covscan.models.unwrapping import unwrap
+
+
+def open_pickled_module(settings: Settings, shelf: Shelf, notes: list[str]) -> OwnModuleSource:
+    """The source for pickled modules. Raises UsageError where a file holds weights only."""
+
+    def load(saved: Saved) -> nn.Module:
+        return _load_module(saved, trust=settings.trust)
+
+    return OwnModuleSource(shelf, load, "pickled modules", notes)
+
+
+def _load_module(saved: Saved, *, trust: bool) -> nn.Module:
+    content = read(saved, trust=trust)
+    module = find_module(content)
+    if module is not None:
+        return unwrap(module).float().cpu().eval()
+    if candidates(content):
+        raise missing_factory(saved, content)
+    raise UsageError(
+        "no-weights",
+        f"{str(saved.path)!r} holds neither a module nor weights",
+        found=describe(content),
+        hint="save model.state_dict() and add --model package.module:build",
+    )

@@ -1,0 +1,74 @@
+"""A series of TorchScript archives."""
+
+import warnings
+from typing import Any, Literal
+
+import torch
+
+from covscan.config.settings import Settings
+from covscan.errors import CovscanError, UsageError
+from covscan.models.detection import truncated
+from covscan.models.formats import Saved
+from covscan.models.series import Shelf, collect_first
+from covscan.models.types import Checkpoint
+
+
+class TorchscriptSource:
+    """Opens one archive per checkpoint, anew at each call."""
+
+    engine: Literal["torchscript"] = "torchscript"
+
+    def __init__(self, shelf: Shelf, notes: list[str]) -> None:
+        self.series = shelf.series
+        self.description = "TorchScript archives"
+        self.notes = notes
+        self._shelf = shelf
+
+    def module(self, checkpoint: Checkpoint) -> torch.jit.ScriptModule:
+        """The archive of ``checkpoint``, on the CPU, in eval mode. Raises UsageError."""
+        return _load(self._shelf.saved(checkpoint))
+
+
+def open_torchscript(settings: Settings, shelf: Shelf, notes: list[str]) -> TorchscriptSource:
+    """The source for TorchScript archives, each opened once to see that it can be. Raises UsageError."""
+    del settings  # an archive needs neither a factory nor trust
+    source = TorchscriptSource(shelf, notes)
+    errors: list[CovscanError] = []
+    for checkpoint in source.series.checkpoints:
+        try:
+            source.module(checkpoint)
+        except UsageError as error:
+            errors.append(error)
+    collect_first(errors)
+    return source
+
+
+def read_torchscript(saved: Saved, *, trust: bool = False) -> dict[str, Any]:
+    """The weights in an archive, by the names of the module that it was made from. Raises UsageError."""
+    return dict(_load(saved).state_dict())
+
+
+def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
+    """Nothing: an archive does not say how long its network was trained."""
+    return {}
+
+
+def _load(saved: Saved) -> torch.jit.ScriptModule:
+    path = str(saved.path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that TorchScript is deprecated, which the file's user knows
+            module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            return module.eval()
+    except (RuntimeError, ValueError, AttributeError) as error:
+        text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if "central directory" in text or "zip archive" in text:
+            raise truncated(saved.path, text) from error
+        raise UsageError(
+            "unreadable-model",
+            f"{path!r} cannot be opened as TorchScript",
+            found=text[:200],
+            hint="operators of other packages (torchvision, …) are known only once that package is imported"
+            if "builtin op" in str(error)
+            else "was it saved by a newer PyTorch?",
+        ) from error
