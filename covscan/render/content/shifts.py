@@ -1,0 +1,103 @@
+"""The shift table: layer by checkpoint, with a trend, the noise, and what each layer added itself."""
+
+from covscan.render.blocks import Block, Items, Line, Prose, Section, Span, Table, line, names
+from covscan.render.content import places
+from covscan.render.content.headline import label
+from covscan.render.content.shift_cells import cells, columns
+from covscan.render.content.shift_layout import Layout, loudest, plan
+from covscan.render.content.shift_rows import (
+    LARGE,
+    MEDIUM,
+    Row,
+    is_significant,
+    labels,
+    rows,
+    size,
+    uses_fallback,
+)
+from covscan.render.figures import compact, counted
+from covscan.render.look import Look
+from covscan.render.names import printable, shorten
+from covscan.report.types import Report
+
+LABEL_WIDTH = 9
+FEW_CHECKPOINTS = 3
+
+
+def section(report: Report, look: Look) -> Section:
+    """The table and how to read it."""
+    steps = all(checkpoint.step is not None for checkpoint in report.checkpoints)
+    title = f"Shift since {label(report.checkpoints[0])}, by {'step' if steps else 'checkpoint'}"
+    found = rows(report, look.verbose)
+    if not found:
+        return Section(title, (Prose(line("No site was measured.")),))
+    headings = [_heading(text, len(report.checkpoints), look) for text in labels(report.checkpoints)[1:]]
+    layout = plan(found, headings, look)
+    shown = loudest(found, look)
+    source = _source(found)
+    named = places.shortened([row.site.site for row in shown], layout.site, look)
+    drawn = [cells(row, named[row.site.site], layout, row is source, look) for row in shown]
+    remarks = [*_verdict(found, source), *_left_out(found, shown, headings, layout), *_gaps(found)]
+    blocks: list[Block] = [Items(tuple(remarks))]
+    if drawn:
+        legend = Prose(_legend(report, layout, look))
+        blocks = [Table(columns(headings, layout), tuple(drawn)), *blocks, legend]
+    return Section(title, tuple(blocks))
+
+
+def _heading(text: str, checkpoints: int, look: Look) -> str:
+    shown = printable(text)
+    width = LABEL_WIDTH if checkpoints > FEW_CHECKPOINTS else 2 * LABEL_WIDTH
+    return shorten(shown, width, look.glyphs.ellipsis) if look.terminal else shown
+
+
+def _source(found: list[Row]) -> Row | None:
+    own = [row for row in found if is_significant(row.excess)]
+    return max(own, key=lambda row: size(row.excess), default=None)
+
+
+def _verdict(found: list[Row], source: Row | None) -> list[Line]:
+    if not any(row.significant for row in found):
+        return [line(Span("No site moved by more than sampling noise and enough to matter.", "good"))]
+    if source is None or source.excess is None or source.excess.value is None:
+        return []
+    named = places.place(source.site.site, source.site.position)
+    text = f" added {compact(source.excess.value)} itself, more than any other; what follows it inherits."
+    return [(Span("Source: ", "strong"), *named, Span(text))]
+
+
+def _left_out(found: list[Row], shown: list[Row], headings: list[str], layout: Layout) -> list[Line]:
+    lines: list[Line] = []
+    hidden = len(found) - len(shown)
+    if hidden:
+        quiet = not any(row.significant and row not in shown for row in found)
+        what = "within noise" if quiet else "with smaller shifts or none"
+        lines.append(line(f"{counted(hidden, 'more site')} {what} (--verbose shows them)."))
+    skipped = [heading for index, heading in enumerate(headings) if index not in layout.kept]
+    if skipped:
+        lines.append(
+            (Span("Too narrow to show: "), *names(skipped, 6), Span(" (the trend and -f json have them)."))
+        )
+    return lines
+
+
+def _gaps(found: list[Row]) -> list[Line]:
+    reasons: dict[str, int] = {}
+    for measure in (cell for row in found for cell in row.cells):
+        if measure is not None and measure.value is None:
+            reason = printable(measure.status or "no reason is given")
+            reasons[reason] = reasons.get(reason, 0) + 1
+    return [line(f"n/a in {counted(count, 'cell')}: {reason}.") for reason, count in reasons.items()]
+
+
+def _legend(report: Report, layout: Layout, look: Look) -> Line:
+    quiet = "(in brackets)" if look.verbose else look.glyphs.within_noise
+    measure = "Standardized mean difference" if uses_fallback(report.shifts) else "Gaussian W2 distance"
+    parts = [f"{measure} in standard deviations of the site; {quiet} is within noise or too small to matter."]
+    if look.color:
+        parts.append(f"Yellow from {MEDIUM:g}, red from {LARGE:g}, by the nearer end of the 95 % interval.")
+    if layout.noise:
+        parts.append("noise: what random halves of the same samples differ by.")
+    if layout.excess:
+        parts.append("excess: what the layer itself added to what its input brought.")
+    return line(Span(" ".join(parts), "faint"))

@@ -1,0 +1,96 @@
+"""Where a normalization is worth trying, and where one could go at all."""
+
+from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, line
+from covscan.render.content import places
+from covscan.render.figures import compact
+from covscan.render.look import Look
+from covscan.render.names import printable
+from covscan.report.types import Candidate, Report, Suggestion
+
+TIERS = {
+    "forward": "forward passes alone",
+    "gradient": "gradients",
+    "probe": "a one-step probe",
+    "trial": "a short training trial",
+}
+SHOWN_CANDIDATES = 5
+SHOWN_SUGGESTIONS = 5
+NAMES = 0.27
+CAUTION = (
+    "Signals are ranks in the network, 1 the strongest. A candidate is worth an experiment, not a promise."
+)
+
+
+def section(report: Report, look: Look) -> Section:
+    """Each suggestion with its reason, and the patch of the first; a sentence where there is none."""
+    if not report.suggestions:
+        return Section("Suggestions", (Prose(line(Span(_none(report), "good"))),))
+    ranked = sorted(report.suggestions, key=lambda suggestion: suggestion.rank)
+    shown = ranked[:SHOWN_SUGGESTIONS] if look.brief else ranked
+    blocks: list[Block] = [block for suggestion in shown for block in _blocks(suggestion)]
+    if len(shown) < len(ranked):
+        more = f"{look.glyphs.ellipsis} and {len(ranked) - len(shown)} more (--verbose shows them)"
+        blocks.append(Prose(line(Span(more, "faint"))))
+    first = ranked[0]
+    if first.patch.strip():
+        blocks += [Prose(line("To try the first:")), Code(first.patch)]
+    return Section("Suggestions", tuple(blocks))
+
+
+def _none(report: Report) -> str:
+    if report.coverage.measured == 0:
+        return "None: nothing was measured."
+    if len(report.checkpoints) < 2:
+        return "None: one checkpoint alone gives no reason to add a normalization."
+    return "None: nothing measured here says that adding a normalization would help."
+
+
+def _blocks(suggestion: Suggestion) -> tuple[Block, ...]:
+    head = line(
+        Span(f"{suggestion.rank}. ", "strong"),
+        Span(printable(suggestion.norm), "strong"),
+        f" {suggestion.position} ",
+        Span(printable(suggestion.site), "name"),
+    )
+    sure = f"Confidence {suggestion.confidence}, resting on {TIERS[suggestion.tier]}"
+    rival = f", next best here {printable(suggestion.runner_up)}" if suggestion.runner_up else ""
+    basis = f"{sure}; score {compact(suggestion.score)}{rival}."
+    return (Prose(head), Items((line(printable(suggestion.reason)), line(basis))))
+
+
+def candidates(report: Report, look: Look) -> Section:
+    """The best places, suggested or not, with the signals that speak loudest for them."""
+    best = sorted(report.candidates, key=lambda candidate: candidate.score, reverse=True)
+    shown = best if look.verbose else best[:SHOWN_CANDIDATES]
+    names = places.fitted([candidate.site for candidate in shown], look, NAMES)
+    columns = (
+        Column("", "right"),
+        Column("site"),
+        Column("where"),
+        Column("normalization"),
+        Column("score", "right"),
+        Column("strongest signals", wraps=True),
+    )
+    rows = tuple(_row(place, candidate, names) for place, candidate in enumerate(shown, 1))
+    title = f"Candidates: best {len(shown)} of {len(best)}" if len(shown) < len(best) else "Candidates"
+    caution = line(
+        Span(
+            CAUTION,
+            "faint",
+        )
+    )
+    return Section(title, (Table(columns, rows), Items((caution,))))
+
+
+def _row(place: int, candidate: Candidate, names: dict[str, Span]) -> tuple[Line, ...]:
+    known = [(name, rank) for name, rank in candidate.evidence.items() if rank is not None]
+    loudest = sorted(known, key=lambda signal: signal[1], reverse=True)[:2]
+    signals = ", ".join(f"{printable(name).replace('_', ' ')} {compact(rank)}" for name, rank in loudest)
+    return (
+        line(str(place)),
+        line(names[candidate.site]),
+        line(candidate.position),
+        line(printable(candidate.norm)),
+        line(Span(compact(candidate.score), "strong")),
+        line(Span(signals, "faint")),
+    )

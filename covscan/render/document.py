@@ -1,0 +1,34 @@
+"""The order in which a rendered report is read."""
+
+from collections.abc import Iterator
+
+from covscan.render.blocks import Section
+from covscan.render.content import (
+    coverage,
+    findings,
+    headline,
+    measures,
+    next_steps,
+    shifts,
+    statistics,
+    suggestions,
+)
+from covscan.render.look import Look
+from covscan.report.types import Report
+
+
+def document(report: Report, look: Look) -> Iterator[Section]:
+    """The sections, the headline first."""
+    yield headline.section(report, look)
+    if len(report.checkpoints) > 1:
+        yield shifts.section(report, look)
+    if len(report.checkpoints) <= 1 or look.verbose:
+        yield statistics.section(report, look)
+    if look.verbose and report.shifts:
+        yield measures.section(report, look)
+    yield findings.section(report, look)
+    yield suggestions.section(report, look)
+    if report.candidates:
+        yield suggestions.candidates(report, look)
+    yield coverage.section(report, look)
+    yield next_steps.section(report, look)

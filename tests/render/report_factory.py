@@ -1,0 +1,471 @@
+"""Reports as covscan would write them, of several kinds of run; no measurement is needed to make one."""
+
+import math
+import random
+
+from covscan.report.types import (
+    SCHEMA_VERSION,
+    Candidate,
+    Checkpoint,
+    Coverage,
+    Data,
+    Finding,
+    Measure,
+    Model,
+    Report,
+    Run,
+    SameAs,
+    Shift,
+    Site,
+    Skipped,
+    Statistics,
+    Suggestion,
+    Tool,
+)
+
+PATCH = """\
+class Patched(nn.Sequential):
+    def __init__(self, module):
+        super().__init__(module, nn.BatchNorm1d(100))
+
+model.fc3 = Patched(model.fc3)
+"""
+
+
+def statistics(rng, status=None, **overrides):
+    mean, std = rng.gauss(0, 1), rng.uniform(0.2, 2)
+    quantiles = {
+        "p1": -2.3,
+        "p5": -1.6,
+        "p15": -1,
+        "p25": -0.7,
+        "p50": 0,
+        "p75": 0.7,
+        "p85": 1,
+        "p95": 1.6,
+        "p99": 2.3,
+    }
+    found = {
+        "samples": 512,
+        "count": 51200,
+        "mean": mean,
+        "std": std,
+        "min": mean - 4 * std,
+        "max": mean + 4 * std,
+        **{name: mean + z * std for name, z in quantiles.items()},
+        "kurtosis": 3.1,
+        "zero_share": 0.0,
+        "saturated_share": None,
+        "nonfinite_share": 0.0,
+        "dead_channels": 0.0,
+        "channel_scale": std**2,
+        "channel_mean_square": mean**2,
+        "mean_to_variance": mean**2 / std**2,
+        "channel_heterogeneity": 0.4,
+        "cross_sample_cosine": 0.3,
+        "effective_rank": 31.4,
+        "participation_ratio": 12.7,
+        "conditioning": 9.9,
+        "massive_activation": 12.0,
+        "status": status,
+    }
+    return Statistics(**(found | overrides))
+
+
+def measure(value, noise=0.06, significant=None, status=None):
+    if value is None:
+        return Measure(value=None, noise=None, low=None, high=None, significant=False, status=status)
+    clear = value > 0.2 and value * 0.9 > noise if significant is None else significant
+    return Measure(value=value, noise=noise, low=value * 0.9, high=value * 1.1, significant=clear)
+
+
+def checkpoint(step, stem="ckpt"):
+    return Checkpoint(
+        id=f"{stem}-{step:05}", step=step, path=f"runs/{stem}-{step:05}.pt", sha256=f"{step:064x}"
+    )
+
+
+def site(
+    name,
+    depth,
+    kind="Linear",
+    position="output",
+    role="layer",
+    channels=100,
+    same_as=None,
+    shape=None,
+    **more,
+):
+    return Site(
+        site=name,
+        position=position,
+        type=kind,
+        role=role,
+        channels=channels,
+        channel_axis=1,
+        shape=shape or ["N", channels],
+        depth=depth,
+        same_as=same_as,
+        normalized_by=more.get("normalized_by"),
+        statistics={},
+    )
+
+
+def with_statistics(sites, checkpoints, rng, **overrides):
+    return [
+        Site(
+            **{name: getattr(one, name) for name in one.__struct_fields__ if name != "statistics"},
+            statistics={point.id: statistics(rng, **overrides.get(one.site, {})) for point in checkpoints},
+        )
+        for one in sites
+    ]
+
+
+def shifts(sites, checkpoints, size_of):
+    """First to each and each to the next; ``size_of(site, fraction of the run)`` is the W2 distance since the first."""
+    pairs = [(0, to) for to in range(1, len(checkpoints))]
+    pairs += [(at, at + 1) for at in range(1, len(checkpoints) - 1)]
+    found = []
+    for one in (one for one in sites if one.same_as is None):
+        for start, end in pairs:
+            value = abs(
+                size_of(one, end / (len(checkpoints) - 1)) - size_of(one, start / (len(checkpoints) - 1))
+            )
+            measures = {
+                "gaussian_w2": measure(value),
+                "standardized_mean_difference": measure(value * 0.8),
+                "ks": measure(min(value / 3, 1.0), noise=0.04),
+                "linear_cka": measure(None, status="fewer than 4 rows"),
+            }
+            if start == 0 and end == len(checkpoints) - 1:
+                measures["excess_shift"] = measure(value if one.site == "fc3" else value / 20)
+            found.append(
+                Shift(
+                    site=one.site,
+                    position=one.position,
+                    from_=checkpoints[start].id,
+                    to=checkpoints[end].id,
+                    measures=measures,
+                    channels_shifted=min(value / 2, 1.0),
+                )
+            )
+    return found
+
+
+def report(checkpoints, sites, moved=(), **more):
+    parts = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": Tool(name="covscan", version="0.1.0"),
+        "run": Run(
+            started="2026-03-01T12:00:00Z",
+            seconds=12.25,
+            host="build-7",
+            command="covscan analyze --model nets.py:plain --data sample.npz runs/",
+            versions={"python": "3.11.9", "torch": "2.13.0"},
+        ),
+        "model": Model(description="nets.py:plain", engine="torch", parameters=28710, device="cpu"),
+        "checkpoints": checkpoints,
+        "data": Data(
+            description="sample.npz, 2 arrays",
+            samples=512,
+            available=1797,
+            fingerprint="ab" * 32,
+            blocks=16,
+            positions=32,
+            seed=0,
+            masked=False,
+        ),
+        "coverage": Coverage(measured=len(sites), skipped=[], never_fired=[], non_finite=[]),
+        "sites": sites,
+        "shifts": list(moved),
+        "findings": [],
+        "candidates": [],
+        "suggestions": [],
+        "notes": [],
+    }
+    return Report(**(parts | more))
+
+
+def finding(code, name, severity, where, message, position="output"):
+    return Finding(
+        code=code,
+        name=name,
+        severity=severity,
+        site=where,
+        position=position if where else None,
+        message=message,
+        evidence={"value": 1.5},
+    )
+
+
+def candidate(where, score, norm="BatchNorm1d"):
+    signals = {
+        "conditioning": score,
+        "cross_sample_cosine": score * 0.9,
+        "log_variance": 0.2,
+        "attention": None,
+    }
+    return Candidate(
+        site=where, position="after", norm=norm, score=score, evidence=signals, runner_up="LayerNorm"
+    )
+
+
+def digits():
+    """Three hidden layers of sigmoids: the third is the source of a large shift and gets a suggestion."""
+    rng = random.Random(1)
+    points = [checkpoint(step) for step in (0, 10, 30, 100, 300, 1000, 3000, 10000)]
+    sites = []
+    for layer in (1, 2, 3):
+        sites.append(
+            site(
+                f"fc{layer}",
+                3 * layer,
+                position="input",
+                same_as=SameAs(site=f"act{layer - 1}", position="output") if layer > 1 else None,
+            )
+        )
+        sites.append(site(f"fc{layer}", 3 * layer + 1))
+        sites.append(site(f"act{layer}", 3 * layer + 2, kind="Sigmoid", role="activation"))
+    sites.append(site("head", 12, channels=10))
+    sizes = {"fc1": 0.45, "act1": 0.1, "fc2": 0.7, "act2": 0.55, "fc3": 2.4, "act3": 1.4, "head": 0.9}
+
+    def size_of(one, fraction):
+        return 0 if one.position == "input" else sizes[one.site] * fraction**0.5
+
+    measured = with_statistics(
+        sites, points, rng, act1={"saturated_share": 0.02}, act3={"saturated_share": 0.371}
+    )
+    return report(
+        points,
+        measured,
+        shifts(sites, points, size_of),
+        coverage=Coverage(
+            measured=10,
+            skipped=[
+                Skipped(site="embed", reason="the output is made of integers"),
+                Skipped(site="position_ids", reason="the output is made of integers"),
+                Skipped(site="loss", reason="the output has no sample axis", checkpoint="ckpt-00300"),
+            ],
+            never_fired=["head.dropout"],
+            non_finite=[],
+        ),
+        findings=[
+            finding(
+                "COV110",
+                "few-samples",
+                "info",
+                None,
+                "512 samples resolve shifts of 0.1 standard deviations and more",
+            ),
+            finding(
+                "COV203",
+                "large-shift",
+                "warning",
+                "fc3",
+                "moved by 2.4 standard deviations since step 0, 40 times its noise of 0.06, and most of it is its own",
+            ),
+            finding(
+                "COV204",
+                "saturation",
+                "warning",
+                "act3",
+                "37 % of its values lie where the sigmoid is flat, against 2 % at step 0",
+            ),
+            finding(
+                "COV203",
+                "large-shift",
+                "warning",
+                "act3",
+                "moved by 1.4 standard deviations since step 0, inherited from fc3",
+            ),
+        ],
+        candidates=[
+            candidate(name, score)
+            for name, score in (
+                ("fc3", 0.84),
+                ("fc2", 0.51),
+                ("act2", 0.47),
+                ("fc1", 0.2),
+                ("act1", 0.12),
+                ("head", 0.1),
+            )
+        ],
+        suggestions=[
+            Suggestion(
+                rank=1,
+                site="fc3",
+                position="after",
+                norm="BatchNorm1d",
+                score=0.84,
+                reason="its shift is its own and large, its consumer is badly conditioned, and batches of 60 are enough for batch statistics",
+                confidence="low",
+                tier="forward",
+                evidence={"shift": 2.4},
+                patch=PATCH,
+                runner_up="LayerNorm",
+            )
+        ],
+        notes=["Checkpoints are in the order of the steps that their files hold."],
+    )
+
+
+def single():
+    """One checkpoint."""
+    rng = random.Random(2)
+    points = [checkpoint(500)]
+    sites = [
+        site("conv1", 0, "Conv2d", channels=8),
+        site("relu1", 1, "ReLU", role="activation"),
+        site("fc", 2),
+    ]
+    measured = with_statistics(
+        sites,
+        points,
+        rng,
+        relu1={"zero_share": 0.48, "dead_channels": 0.125},
+        fc={"mean": None, "std": None, "p15": None, "p50": None, "p85": None, "status": "no finite value"},
+    )
+    return report(points, measured)
+
+
+def quiet():
+    """Two checkpoints without a step between which nothing moved, and every sample was read."""
+    rng = random.Random(3)
+    points = [
+        Checkpoint(id=name, step=None, path=f"{name}.onnx", sha256="0" * 64)
+        for name in ("before-finetune", "after-finetune")
+    ]
+    sites = [
+        site("/conv/Conv_output_0", 0, "Conv"),
+        site("/relu/Relu_output_0", 1, "Relu", role="activation"),
+    ]
+    data = Data(
+        description="x.npy",
+        samples=64,
+        available=64,
+        fingerprint="cd" * 32,
+        blocks=8,
+        positions=None,
+        seed=3,
+        masked=True,
+    )
+    moved = [
+        Shift(
+            site=one.site,
+            position="output",
+            from_=points[0].id,
+            to=points[1].id,
+            measures={"standardized_mean_difference": measure(0.25, noise=0.4)},
+            channels_shifted=0.0,
+        )
+        for one in sites
+    ]
+    model = Model(description="epoch.onnx", engine="onnx", parameters=None, device="cpu")
+    return report(points, with_statistics(sites, points, rng), moved, data=data, model=model)
+
+
+def deep(layers=48, steps=12):
+    """A transformer with long names, many checkpoints, folded rows, and a finding on many sites."""
+    rng = random.Random(4)
+    points = [checkpoint(1000 * step * step, "transformer") for step in range(steps)]
+    sites = [site("embeddings.word_embeddings", 0, "Embedding", shape=["N", 128, 768], channels=768)]
+    for layer in range(layers // 4):
+        root = f"encoder.layer.{layer}"
+        for place, (name, kind) in enumerate(
+            (
+                ("attention.self.query", "Linear"),
+                ("attention.output.dense", "Linear"),
+                ("intermediate.dense", "Linear"),
+                ("output.LayerNorm", "LayerNorm"),
+            )
+        ):
+            sites.append(
+                site(f"{root}.{name}", 1 + 4 * layer + place, kind, channels=768, shape=["N", 128, 768])
+            )
+
+    def size_of(one, fraction):
+        loud = one.depth > 30 and one.depth % 4 == 3
+        return (one.depth / 30 if loud else 0.05) * math.sin(fraction * 2)
+
+    return report(
+        points,
+        with_statistics(sites, points, rng),
+        shifts(sites, points, size_of),
+        findings=[
+            finding("COV201", "shift", "warning", one.site, "moved by more than the noise, late in training")
+            for one in sites
+            if one.depth > 20
+        ]
+        + [
+            finding("COV101", "non-finite", "error", sites[-1].site, "NaN in 3 of 512 samples at step 121000")
+        ],
+        coverage=Coverage(
+            measured=len(sites),
+            skipped=[],
+            never_fired=[f"encoder.layer.{n}.dropout" for n in range(7)],
+            non_finite=[sites[-1].site],
+        ),
+        candidates=[candidate(one.site, 0.9 - one.depth / 100, "RMSNorm") for one in sites],
+    )
+
+
+HOSTILE = [
+    "a\x1b[31mred\x1b[0m",
+    "line\nbreak\ttab",
+    "[bold]markup[/bold]",
+    "pipe|tick`two``end",
+    "</td><script>alert(1)</script>",
+    "right\u202eleft",
+    "層.畳み込み",
+    "*star*_under_#2",
+]
+
+
+def hostile():
+    """Names and messages that try to be something else."""
+    rng = random.Random(5)
+    points = [
+        Checkpoint(id="a|b\x1b[2J", step=None, path="a", sha256="0" * 64),
+        Checkpoint(id="[red]c", step=None, path="c", sha256="1" * 64),
+        Checkpoint(id="very-long-name-of-a-checkpoint-that-goes-on", step=None, path="d", sha256="2" * 64),
+    ]
+    sites = [site(name, depth) for depth, name in enumerate(HOSTILE)]
+    return report(
+        points,
+        with_statistics(sites, points, rng),
+        shifts(sites, points, lambda one, fraction: 0.3 * (one.depth + 1) * fraction),
+        findings=[
+            finding("COV203", "large-shift", "warning", name, f"{name} moved <b>much</b> | [red]")
+            for name in HOSTILE
+        ],
+        candidates=[candidate(HOSTILE[3], 0.5)],
+        coverage=Coverage(
+            measured=8,
+            skipped=[Skipped(site=name, reason="\x1b]0;title\x07 | reason") for name in HOSTILE],
+            never_fired=HOSTILE,
+            non_finite=HOSTILE,
+        ),
+        notes=["note\x1b[31m with `ticks` and <tags>"],
+    )
+
+
+def nothing():
+    """Everything was skipped."""
+    points = [checkpoint(0), checkpoint(100)]
+    coverage = Coverage(
+        measured=0,
+        skipped=[Skipped(site="net", reason="never returned a tensor")],
+        never_fired=[],
+        non_finite=[],
+    )
+    return report(points, [], coverage=coverage)
+
+
+KINDS = {
+    "digits": digits,
+    "single": single,
+    "quiet": quiet,
+    "deep": deep,
+    "hostile": hostile,
+    "nothing": nothing,
+}
