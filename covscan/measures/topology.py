@@ -1,8 +1,8 @@
 """Which module feeds which, as far as one forward pass showed it. Needs neither torch nor numpy.
 
-Where a tensor passes from module to module unchanged, the sites say so. Behind a functional operation (``F.relu``, a
-sum, a reshape) the next module sees a tensor that no module gave; there the module that ran just before its first
-reader counts as its source.
+Where a tensor passes from module to module unchanged, the sites say so. Behind a functional operation
+(``F.relu``, a sum, a reshape) the next module sees a tensor that no module gave; there the module that ran
+just before its first reader counts as its source.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from covscan.capture.types import Module, Network, SiteKey
 
-EMBEDDINGS = ("Embedding", "EmbeddingBag", "Gather", "embedding", "embedding_bag", "EmbedLayerNormalization")
 _MOST_HOPS = 8
 
 
@@ -20,97 +19,96 @@ _MOST_HOPS = 8
 class Topology:
     """The calls that are no containers, in order of execution, and how they hang together.
 
-    ``same`` maps every site to the one that is measured in its place, ``source`` a measured site to the place in
-    ``calls`` of what made it (absent for the network's own inputs), ``readers`` to the places of those that read it.
+    ``inputs`` and ``outputs`` hold, for each call, the measured sites it reads and gives; ``before`` and
+    ``after`` the places in ``calls`` of what feeds it and of what it feeds. ``source`` is the place of what
+    made a site, absent for what the first call reads.
     """
 
     calls: "tuple[Module, ...]"
-    same: "Mapping[SiteKey, SiteKey]"
+    inputs: "tuple[tuple[SiteKey, ...], ...]"
+    outputs: "tuple[SiteKey | None, ...]"
+    before: tuple[tuple[int, ...], ...]
+    after: tuple[tuple[int, ...], ...]
     source: "Mapping[SiteKey, int]"
-    readers: "Mapping[SiteKey, tuple[int, ...]]"
-
-    def inputs(self, place: int) -> "tuple[SiteKey, ...]":
-        """The measured sites that a call reads."""
-        return tuple(self.same.get(key, key) for key in self.calls[place].inputs)
-
-    def output(self, place: int) -> "SiteKey | None":
-        """The measured site of what a call gives."""
-        key = self.calls[place].output
-        return None if key is None else self.same.get(key, key)
-
-    def before(self, place: int) -> tuple[int, ...]:
-        """Places of what feeds a call; empty for the first one and for what reads the network's inputs."""
-        keys = self.inputs(place)
-        if not keys:
-            return (place - 1,) if place else ()
-        return tuple(sorted({self.source[key] for key in keys if key in self.source and self.source[key] < place}))
-
-    def after(self, place: int) -> tuple[int, ...]:
-        """Places of what a call feeds."""
-        return tuple(later for later in range(place + 1, len(self.calls)) if place in self.before(later))
 
     def passes_through(self, place: int) -> bool:
-        """Whether a call works element by element or moves elements about: activation, dropout, pooling, reshape."""
-        return self.calls[place].role in {"activation", "other"} and not self.calls[place].has_parameters
+        """Whether a call works element by element or moves elements: activation, dropout, pooling."""
+        call = self.calls[place]
+        return call.role == "activation" or (call.role == "other" and not call.has_parameters)
 
     def reached(self, place: int, *, forward: bool) -> Iterator[int]:
-        """The first calls on the way from ``place`` that do more than pass their input through."""
+        """The first calls on the ways from ``place`` that do more than pass their input through."""
+        near = self.after if forward else self.before
         seen: set[int] = set()
         front = [place]
         for _ in range(_MOST_HOPS):
-            step = [near for here in front for near in (self.after(here) if forward else self.before(here))]
-            front = []
-            for near in dict.fromkeys(step):
-                if near in seen:
-                    continue
-                seen.add(near)
-                if self.passes_through(near):
-                    front.append(near)
-                else:
-                    yield near
+            step = dict.fromkeys(other for here in front for other in near[here] if other not in seen)
+            seen.update(step)
+            front = [other for other in step if self.passes_through(other)]
+            yield from (other for other in step if not self.passes_through(other))
+
+    def between(self, place: int, *, forward: bool) -> Iterator[int]:
+        """The calls that only pass their input through up to what ``reached`` gives, nearest first."""
+        near = self.after if forward else self.before
+        seen: set[int] = set()
+        front = [place]
+        for _ in range(_MOST_HOPS):
+            step = dict.fromkeys(other for here in front for other in near[here] if other not in seen)
+            seen.update(step)
+            front = [other for other in step if self.passes_through(other)]
+            yield from front
 
     def norm_beside(self, place: int) -> str | None:
-        """The normalization that acts on what a layer gives or on what it reads, with nothing but elementwise between."""
-        for forward in (True, False):
-            for near in self.reached(place, forward=forward):
-                if self.calls[near].role == "norm":
-                    return self.calls[near].name
-        return None
+        """The normalization that acts on what a call gives or reads, with nothing but elementwise between."""
+        return self.norm_behind(place) or self.norm_ahead(place)
+
+    def norm_behind(self, place: int) -> str | None:
+        """The normalization that reads what a call gives, with nothing but elementwise between."""
+        return next(
+            (self.calls[p].name for p in self.reached(place, forward=True) if self.calls[p].role == "norm"),
+            None,
+        )
+
+    def norm_ahead(self, place: int) -> str | None:
+        """The normalization that gives what a call reads, with nothing but elementwise between."""
+        return next(
+            (self.calls[p].name for p in self.reached(place, forward=False) if self.calls[p].role == "norm"),
+            None,
+        )
 
     def heads(self) -> frozenset[int]:
-        """Places of the layers whose output nothing with parameters reads afterwards: they give the network's outputs."""
+        """Places of the layers whose output nothing with parameters reads: they give the network's output."""
         working = [p for p, call in enumerate(self.calls) if call.role in {"layer", "attention", "norm"}]
-        found = set()
-        for place in working:
-            if not any(self._may_read(later, place) for later in working if later > place):
-                found.add(place)
+        found = set(working)
+        latest = -1  # the latest call whose output some later layer may have read
+        for later in reversed(working):
+            if later <= latest:
+                found.discard(later)
+            read = [self.source.get(key, -1) for key in self.inputs[later]] or [later - 1]
+            latest = max(latest, *read)
         return frozenset(p for p in found if self.calls[p].role != "norm")
-
-    def _may_read(self, later: int, place: int) -> bool:
-        """Whether a later call reads this one's output, or a tensor that was first seen after it."""
-        keys = self.inputs(later)
-        if not keys:
-            return True
-        return any(key == self.output(place) or self.source.get(key, -1) >= place for key in keys)
 
 
 def topology(network: "Network") -> Topology:
     """Read the connections out of a network's modules and sites."""
     same = {site.key: site.same_as or site.key for site in network.sites}
     calls = tuple(module for module in network.modules if module.role != "block")
+    inputs = tuple(tuple(dict.fromkeys(same.get(key, key) for key in call.inputs)) for call in calls)
+    outputs = tuple(None if call.output is None else same.get(call.output, call.output) for call in calls)
     source: dict[SiteKey, int] = {}
-    readers: dict[SiteKey, list[int]] = {}
-    for place, call in enumerate(calls):
-        for key in dict.fromkeys(same.get(key, key) for key in call.inputs):
-            if key not in source and key not in readers and place and not _is_start(key, network):
+    before: list[tuple[int, ...]] = []
+    start = set(inputs[0]) if calls else set()
+    for place, keys in enumerate(inputs):
+        for key in keys:
+            if key not in source and key not in start and place:
                 source[key] = place - 1
-            readers.setdefault(key, []).append(place)
-        if call.output is not None:
-            source.setdefault(same.get(call.output, call.output), place)
-    return Topology(calls, same, source, {key: tuple(places) for key, places in readers.items()})
-
-
-def _is_start(key: "SiteKey", network: "Network") -> bool:
-    """Whether nothing with parameters ran before the site was first seen."""
-    del key, network
-    return False
+        unread = (place - 1,) if place and not keys else ()
+        before.append(unread or tuple(sorted({source[key] for key in keys if key in source})))
+        output = outputs[place]
+        if output is not None and output not in keys:
+            source.setdefault(output, place)
+    after: list[list[int]] = [[] for _ in calls]
+    for place, feeding in enumerate(before):
+        for other in feeding:
+            after[other].append(place)
+    return Topology(calls, inputs, outputs, tuple(before), tuple(map(tuple, after)), source)
