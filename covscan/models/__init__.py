@@ -47,8 +47,8 @@ def open_source(settings: "Settings", *, untrained: bool = False) -> "Source":
 
     Every file is found, hashed and read once here, and every set of weights is compared with the
     architecture by names and shapes, so that what can fail fails before anything is measured. With
-    ``untrained``, a factory without checkpoints gives a series of one: the network as it is built, to list its
-    sites and not to judge it.
+    ``untrained``, a factory without checkpoints gives a series of one: the network as it is built, to list
+    its sites and not to judge it.
     What was decided for the user stands in the source's ``notes``, a list of sentences.
     Raises UsageError, or InputErrors where several files are at fault.
     """

@@ -20,6 +20,8 @@ SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
 
 def saved_file(path: Path, *, listed: bool = False) -> Saved:
     """The checkpoint that the file at ``path`` is. Raises UsageError where it is none."""
+    if not path.is_file():
+        raise UsageError("unreadable-file", f"{str(path)!r} is no regular file", hint="save it to disk first")
     if path.name.endswith(INDEX_SUFFIX):
         return saved_index(path, listed=listed)
     format_name = detect(path)
@@ -58,9 +60,7 @@ def saved_shards(shards: list[Path]) -> Saved:
             f"{str(shards[0].parent)!r} holds {len(shards)} of {total} shards",
             found=f"the first is {shards[0].name!r}",
         )
-    return Saved(
-        shards[0].parent, _format_of_shards(tuple(shards)), tuple(shards), tuple(shards), listed=True
-    )
+    return Saved(shards[0].parent, _format_of_shards(tuple(shards)), tuple(shards), tuple(shards), listed=True)
 
 
 def shards_of_index(path: Path) -> tuple[Path, ...]:

@@ -3,22 +3,15 @@
 import dataclasses
 from typing import Any
 
-from covscan.errors import UsageError
 from covscan.models import READERS, STEPS
 from covscan.models.detection import detect
-from covscan.models.formats import TITLES, Saved
+from covscan.models.formats import Saved
 from covscan.models.steps import trainer_state
 from covscan.registry import resolve
 
 
 def read(saved: Saved, *, trust: bool) -> Any:
     """What the checkpoint holds: tensors by name, maybe inside other mappings; a module if trusted."""
-    if saved.format not in READERS:
-        raise UsageError(
-            "not-weights",
-            f"{str(saved.path)!r} is {TITLES[saved.format]}, which holds a graph and no weights for --model",
-            hint="leave out --model to analyse it as it is",
-        )
     return resolve(READERS[saved.format])(saved, trust=trust)
 
 

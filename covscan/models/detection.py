@@ -6,9 +6,7 @@ from pathlib import Path, PurePosixPath
 from covscan.errors import UsageError
 from covscan.models.formats import Format
 
-_TORCH_MAGIC = (
-    b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save wrote first before it wrote zip archives
-)
+_TORCH_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save wrote first before it wrote zip archives
 _PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar", ".chkpt")
 _ONNX_SECOND_FIELDS = b"\x12\x1a\x22\x2a\x32\x3a\x42"  # protobuf tags 2 … 8, each a length-delimited field
 _LARGEST_HEADER = 100_000_000  # safetensors' own limit
@@ -21,6 +19,7 @@ _STRANGERS = (
     (b"<!DOCTYPE", "a web page", "download the file again; this is probably an error page"),
     (b"<html", "a web page", "download the file again; this is probably an error page"),
     (b"\x93NUMPY", "a NumPy array", "sample data goes to --data"),
+    (b"PK", "a zip archive that holds no model", "sample data (.npz) goes to --data"),
     (
         b"\x80",
         "a plain pickle",
@@ -43,6 +42,11 @@ def detect(path: Path) -> Format | None:
     if _is_safetensors(head, path):
         return "safetensors"
     return "onnx" if _is_onnx(head, path) else None
+
+
+def is_legacy(path: Path) -> bool:
+    """Whether ``torch.save`` wrote the file in the format that it used before zip archives."""
+    return _TORCH_MAGIC in _head(path)
 
 
 def not_a_model(path: Path) -> UsageError:
@@ -70,9 +74,7 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(64)
     except OSError as error:
-        raise UsageError(
-            "unreadable-file", f"{str(path)!r} cannot be read", found=error.strerror or ""
-        ) from error
+        raise UsageError("unreadable-file", f"{str(path)!r} cannot be read", found=error.strerror or "") from error
 
 
 def _inside_zip(path: Path) -> Format | None:

@@ -47,6 +47,4 @@ def _digest_file(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UsageError(
-            "unreadable-file", f"{str(path)!r} cannot be read", found=error.strerror or ""
-        ) from error
+        raise UsageError("unreadable-file", f"{str(path)!r} cannot be read", found=error.strerror or "") from error

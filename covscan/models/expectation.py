@@ -42,9 +42,7 @@ def shape_difference(given: Any, wanted: Any) -> str | None:
     """How a tensor of the file differs from the module's in shape or kind; None where it can be loaded."""
     if not isinstance(given, torch.Tensor) or not isinstance(wanted, torch.Tensor) or is_lazy(wanted):
         return None
-    if given.shape != wanted.shape and not (
-        given.numel() == wanted.numel() == 1 and given.dim() + wanted.dim() == 1
-    ):
+    if given.shape != wanted.shape and not (given.numel() == wanted.numel() == 1 and given.dim() + wanted.dim() == 1):
         return f"{tuple(given.shape)} in the file, {tuple(wanted.shape)} in the model"
     if wanted.is_floating_point() and not given.is_floating_point():
         return f"{given.dtype} in the file, {wanted.dtype} in the model"

@@ -109,8 +109,6 @@ def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any]) 
 
 
 def _to_cpu(module: nn.Module) -> nn.Module:
-    if any(
-        tensor.is_meta for tensor in module.state_dict(keep_vars=True).values() if torch.is_tensor(tensor)
-    ):
+    if any(tensor.is_meta for tensor in module.state_dict(keep_vars=True).values() if torch.is_tensor(tensor)):
         return module
     return module.cpu()

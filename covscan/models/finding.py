@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from covscan.config.loading import looks_like_object
 from covscan.errors import CovscanError, InputErrors, UsageError, raise_collected
 from covscan.models.checkpoint_files import saved_file
 from covscan.models.folders import checkpoints_among, natural, saved_in_folder
@@ -41,7 +42,8 @@ def _of_argument(text: str, notes: list[str]) -> list[Saved]:
         return [saved_file(path)]
     if _MAGIC.search(text) is not None:
         return _of_glob(str(path), notes)
-    raise UsageError("no-such-path", f"there is no file or folder {text!r}", hint=_nearest(path))
+    hint = f"did you mean --model {text}?" if looks_like_object(text) else _nearest(path)
+    raise UsageError("no-such-path", f"there is no file or folder {text!r}", hint=hint)
 
 
 def _of_glob(pattern: str, notes: list[str]) -> list[Saved]:

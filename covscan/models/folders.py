@@ -22,6 +22,7 @@ _SIDE_FILE = re.compile(
     r"^(optim|optimi[sz]er|sched|(lr_)?scheduler|scaler|rng(_state)?|random_states?|training_args|training_state"
     r"|trainer_state|sampler|dataloader|args|hparams)([_.\-\d]|$)"
 )
+_OF_A_RUN = re.compile(r"^(checkpoint|ckpt|weight|snapshot|(global_?)?step|epoch|iter)s?([_\-=.]?\d+)?$")
 _LOOSE_SUFFIXES = (".bin", ".pkl", ".pickle", ".tar", ".model")  # other programs' files have them too
 _DIGITS = re.compile(r"(\d+)")
 _DEEPEST = 5
@@ -57,18 +58,14 @@ def checkpoints_among(files: Iterable[Path]) -> list[Saved]:
 
     Raises UsageError, or InputErrors, where a file promises a checkpoint by its suffix and holds none.
     """
-    rest = [
-        file for file in files if not _SIDE_FILE.match(file.name.lower()) and not file.name.startswith(".")
-    ]
+    rest = [file for file in files if not _SIDE_FILE.match(file.name.lower()) and not file.name.startswith(".")]
     readers: list[Callable[[], Saved | None]] = []
     for index in [file for file in rest if file.name.endswith(INDEX_SUFFIX)]:
         covered = {shard.name for shard in shards_of_index(index)}
         rest = [file for file in rest if file.name not in covered or file.parent != index.parent]
         readers.append(partial(saved_index, index, listed=True))
     shards: dict[tuple[Path, str], list[Path]] = {}
-    for file in [
-        file for file in rest if SHARD.search(file.name) and file.suffix in (".bin", ".safetensors")
-    ]:
+    for file in [file for file in rest if SHARD.search(file.name) and file.suffix in (".bin", ".safetensors")]:
         shards.setdefault((file.parent, SHARD.sub("", file.name)), []).append(file)
         rest.remove(file)
     readers += [partial(saved_shards, group) for group in shards.values()]
@@ -77,14 +74,24 @@ def checkpoints_among(files: Iterable[Path]) -> list[Saved]:
 
 
 def _search(folder: Path, notes: list[str], depth: int) -> list[Saved]:
-    children = sorted((child for child in folder.iterdir() if not child.name.startswith(".")), key=natural)
+    children = _children(folder)
     direct = _huggingface(folder)
     if not direct:
         direct = _prefer_safetensors(checkpoints_among(child for child in children if child.is_file()))
     if len(direct) > 1 or depth == 0:
         return direct
-    below = [_search(child, notes, depth - 1) for child in children if child.is_dir()]
+    folders = [child for child in children if child.is_dir() and (not direct or _OF_A_RUN.match(child.name))]
+    below = [_search(child, notes, depth - 1) for child in folders]
     return _deeper(folder, direct, [found for found in below if found], notes)
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted((child for child in folder.iterdir() if not child.name.startswith(".")), key=natural)
+    except OSError as error:
+        raise UsageError(
+            "unreadable-file", f"the folder {str(folder)!r} cannot be read", found=error.strerror or ""
+        ) from error
 
 
 def _deeper(folder: Path, direct: list[Saved], below: list[list[Saved]], notes: list[str]) -> list[Saved]:
@@ -100,9 +107,7 @@ def _deeper(folder: Path, direct: list[Saved], below: list[list[Saved]], notes: 
             hint="name one of them",
         )
     if direct:
-        notes.append(
-            f"{direct[0].path} was left out: the checkpoints in the folders beside it are the series"
-        )
+        notes.append(f"{direct[0].path} was left out: the checkpoints in the folders beside it are the series")
     return [saved for found in below for saved in found]
 
 

@@ -75,9 +75,7 @@ def _config(path: Path, trust: bool) -> Any:
     transformers = _transformers(path)
     try:
         with _offline():
-            config = transformers.AutoConfig.from_pretrained(
-                str(path), local_files_only=True, trust_remote_code=trust
-            )
+            config = transformers.AutoConfig.from_pretrained(str(path), local_files_only=True, trust_remote_code=trust)
     except Exception as error:
         raise _explain(path, error, "its config.json cannot be used") from error
     return config

@@ -8,9 +8,7 @@ from covscan.errors import UsageError
 from covscan.models.expectation import Expected, shape_difference
 from covscan.models.nesting import Weights, candidates, describe, is_averaged
 
-_WRAPPERS = frozenset(
-    ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"]
-)
+_WRAPPERS = frozenset(["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +96,7 @@ def _renamings(tensors: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[di
     named = [name for name in given if name != "n_averaged"]
     for strip in _common_prefixes(named):
         for add in _common_prefixes(list(plain)):
-            renamed = {
-                name if name == "n_averaged" else add + name[len(strip) :]: given[name] for name in given
-            }
+            renamed = {name if name == "n_averaged" else add + name[len(strip) :]: given[name] for name in given}
             yield {plain.get(name, name): tensor for name, tensor in renamed.items()}
 
 
@@ -138,9 +134,7 @@ def _inside_larger(found: Sequence[Weights], expected: Expected) -> Match | None
             part = {name[len(prefix) :]: names[name] for name in names if name.startswith(prefix)}
             difference = _compare(part, expected)
             if not difference.size:
-                fitting.append(
-                    (Weights((*weights.path, prefix[:-1]), difference.tensors), len(names) - len(part))
-                )
+                fitting.append((Weights((*weights.path, prefix[:-1]), difference.tensors), len(names) - len(part)))
     fitting.sort(key=lambda item: is_averaged(item[0].path))
     trained = [item for item in fitting if not is_averaged(item[0].path)]
     if not fitting or len({frozenset(map(id, item[0].tensors.values())) for item in trained}) > 1:
@@ -152,9 +146,7 @@ def _inside_larger(found: Sequence[Weights], expected: Expected) -> Match | None
 
 def _notes_on_choice(chosen: Weights, others: Sequence[Weights]) -> tuple[str, ...]:
     taken = {id(tensor) for tensor in chosen.tensors.values()}
-    names = [
-        _name(other) for other in others if not {id(tensor) for tensor in other.tensors.values()} & taken
-    ]
+    names = [_name(other) for other in others if not {id(tensor) for tensor in other.tensors.values()} & taken]
     if not names:
         return ()
     return (f"took the weights under {_name(chosen)}; {', '.join(names)} would fit too",)
@@ -171,13 +163,9 @@ def _misfit(difference: Difference, first: Weights, where: str, model: str) -> U
     else:
         parts = []
         if difference.missing:
-            parts.append(
-                f"{len(difference.missing)} missing from the file, the first {difference.missing[0]!r}"
-            )
+            parts.append(f"{len(difference.missing)} missing from the file, the first {difference.missing[0]!r}")
         if difference.unexpected:
-            parts.append(
-                f"{len(difference.unexpected)} unexpected in it, the first {difference.unexpected[0]!r}"
-            )
+            parts.append(f"{len(difference.unexpected)} unexpected in it, the first {difference.unexpected[0]!r}")
         if difference.shapes:
             name, shapes = next(iter(difference.shapes.items()))
             parts.append(f"{len(difference.shapes)} of another shape, the first {name!r}: {shapes}")

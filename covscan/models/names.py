@@ -19,9 +19,7 @@ _COUNTERS = (
     {"checkpoint", "checkpoints", "ckpt", "chkpt", "cp", "ck", "snapshot", "save"},
 )
 _UNNAMED = len(_COUNTERS)
-_FIRST_WORDS = re.compile(
-    r"(^|[^a-z])(init|initial|initialized|initialised|start|untrained|random|before)($|[^a-z])"
-)
+_FIRST_WORDS = re.compile(r"(^|[^a-z])(init|initial|initialized|initialised|start|untrained|random|before)($|[^a-z])")
 _LAST_WORDS = re.compile(r"(^|[^a-z])(last|latest|final|end|after)($|[^a-z])")
 
 
@@ -42,8 +40,7 @@ def labels_of(paths: Sequence[Path]) -> list[str]:
         if len(counts) == len(labels):
             return labels
         labels = [
-            "/".join(part[-depth:]) if counts[label] > 1 else label
-            for label, part in zip(labels, parts, strict=True)
+            "/".join(part[-depth:]) if counts[label] > 1 else label for label, part in zip(labels, parts, strict=True)
         ]
     if len(set(labels)) < len(labels):
         labels = [str(path) for path in paths]

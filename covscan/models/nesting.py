@@ -27,9 +27,7 @@ def candidates(content: Any) -> list[Weights]:
     A mapping of mappings is a candidate too, with its names joined by dots.
     """
     found = [weights for weights in _walk(content, (), _DEEPEST) if weights.tensors]
-    return sorted(
-        found, key=lambda weights: (is_averaged(weights.path), _unusual(weights.path), len(weights.path))
-    )
+    return sorted(found, key=lambda weights: (is_averaged(weights.path), _unusual(weights.path), len(weights.path)))
 
 
 def main_candidate(content: Any) -> Weights | None:
@@ -89,11 +87,7 @@ def _flatten(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any
             yield prefix + key, value
         elif isinstance(value, nn.Module):
             yield from ((f"{prefix}{key}.{name}", tensor) for name, tensor in value.state_dict().items())
-        elif (
-            isinstance(value, Mapping)
-            and "param_groups" not in value
-            and not key.lower().startswith(_NOT_WEIGHTS)
-        ):
+        elif isinstance(value, Mapping) and "param_groups" not in value and not key.lower().startswith(_NOT_WEIGHTS):
             yield from _flatten(value, f"{prefix}{key}.")
 
 

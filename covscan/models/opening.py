@@ -2,9 +2,10 @@
 
 from covscan.config.settings import Settings
 from covscan.errors import UsageError
-from covscan.models import STANDALONE
+from covscan.models import READERS, STANDALONE
 from covscan.models.factory_source import open_factory
 from covscan.models.finding import find_saved
+from covscan.models.formats import TITLES
 from covscan.models.series import open_series
 from covscan.models.types import Source
 from covscan.models.untrained import UntrainedSource
@@ -23,6 +24,12 @@ def open_source(settings: Settings, *, untrained: bool = False) -> Source:
         )
     notes: list[str] = []
     shelf = open_series(find_saved(settings.checkpoints, notes), notes, trust=settings.trust)
+    if settings.model is not None and shelf.format not in READERS:
+        raise UsageError(
+            "not-weights",
+            f"{TITLES[shelf.format]} files hold a network of their own, and no weights for --model",
+            hint="leave out --model",
+        )
     if settings.model is not None:
         return open_factory(settings, shelf, notes)
     source: Source = resolve(STANDALONE[shelf.format])(settings, shelf, notes)

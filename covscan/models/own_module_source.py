@@ -19,9 +19,7 @@ class OwnModuleSource:
 
     engine: Literal["torch"] = "torch"
 
-    def __init__(
-        self, shelf: Shelf, load: Callable[[Saved], nn.Module], description: str, notes: list[str]
-    ) -> None:
+    def __init__(self, shelf: Shelf, load: Callable[[Saved], nn.Module], description: str, notes: list[str]) -> None:
         self.series = shelf.series
         self.description = description
         self.notes = notes

@@ -15,7 +15,7 @@ import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from covscan.errors import UsageError
-from covscan.models.detection import truncated
+from covscan.models.detection import is_legacy, truncated
 from covscan.models.formats import Saved
 from covscan.models.steps import counters_in, trainer_state
 
@@ -36,9 +36,7 @@ def read_torch(saved: Saved, *, trust: bool = False) -> Any:
     for shard in saved.weights:
         part = _load(shard, trust)
         if not isinstance(part, Mapping):
-            raise UsageError(
-                "no-weights", f"the shard {str(shard)!r} holds no weights", found=type(part).__name__
-            )
+            raise UsageError("no-weights", f"the shard {str(shard)!r} holds no weights", found=type(part).__name__)
         whole.update(part)
     return whole
 
@@ -53,13 +51,21 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
 def _load(path: Path, trust: bool) -> Any:
     archive = zipfile.is_zipfile(path)
     try:
-        with warnings.catch_warnings(), _importable(path) if trust else contextlib.nullcontext():
-            warnings.simplefilter("ignore")  # about how the file was written, which its reader cannot change
-            return torch.load(str(path), map_location="cpu", weights_only=not trust, mmap=archive)
-    except UsageError:
-        raise
+        return _unpickle(path, archive, weights_only=True)
     except Exception as error:
-        raise _explain(path, error, archive=archive, trust=trust) from error
+        if not trust or not isinstance(error, pickle.UnpicklingError):
+            raise _explain(path, error, archive=archive) from error
+    try:
+        with _importable(path):
+            return _unpickle(path, archive, weights_only=False)
+    except (Exception, SystemExit) as error:
+        raise _explain_trusted(path, error) from error
+
+
+def _unpickle(path: Path, archive: bool, *, weights_only: bool) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about how the file was written, which its reader cannot change
+        return torch.load(str(path), map_location="cpu", weights_only=weights_only, mmap=archive)
 
 
 @contextlib.contextmanager
@@ -74,13 +80,16 @@ def _importable(path: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _explain(path: Path, error: Exception, *, archive: bool, trust: bool) -> UsageError:
-    text = str(error).strip().split("\n")[0] or type(error).__name__
-    if trust:
-        return _explain_trusted(path, error, text)
-    if isinstance(error, EOFError) or (
-        not isinstance(error, pickle.UnpicklingError) and _DAMAGED.search(text)
-    ):
+def _explain(path: Path, error: Exception, *, archive: bool) -> UsageError:
+    text = _first_line(error)
+    if not archive and not is_legacy(path):
+        return UsageError(
+            "unreadable-model",
+            f"{str(path)!r} cannot be read as a PyTorch checkpoint",
+            found="a plain pickle, which torch.save did not write",
+            hint="save the weights with torch.save(model.state_dict(), path) or as safetensors",
+        )
+    if isinstance(error, EOFError) or (not isinstance(error, pickle.UnpicklingError) and _DAMAGED.search(text)):
         return truncated(path, text[:160])
     blocked = _blocked_globals(path, str(error), archive)
     if blocked and _holds_module(path, archive):
@@ -97,8 +106,6 @@ def _explain(path: Path, error: Exception, *, archive: bool, trust: bool) -> Usa
             f"{str(path)!r} asks to import {_listed(blocked)}, which could run code from the file",
             hint="save tensors and plain numbers only; or --trust, only for files you made yourself",
         )
-    if isinstance(error, pickle.UnpicklingError) and "magic" not in text.lower() and archive:
-        return truncated(path, text[:160])
     return UsageError(
         "unreadable-model",
         f"{str(path)!r} cannot be read as a PyTorch checkpoint",
@@ -107,18 +114,20 @@ def _explain(path: Path, error: Exception, *, archive: bool, trust: bool) -> Usa
     )
 
 
-def _explain_trusted(path: Path, error: Exception, text: str) -> UsageError:
-    if isinstance(error, EOFError) or _DAMAGED.search(text):
-        return truncated(path, text[:160])
+def _explain_trusted(path: Path, error: BaseException) -> UsageError:
     missing_class = isinstance(error, (AttributeError, ImportError))
     return UsageError(
         "unreadable-model",
         f"{str(path)!r} cannot be unpickled",
-        found=f"{type(error).__name__}: {text[:160]}",
+        found=f"{type(error).__name__}: {_first_line(error)[:160]}",
         hint="the code that defined its classes must be importable from the current folder"
         if missing_class
         else "save the weights with torch.save(model.state_dict(), path) or as safetensors",
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def _blocked_globals(path: Path, message: str, archive: bool) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from covscan.config.settings import Settings
 from covscan.models.factory import build, name_of
@@ -39,6 +40,6 @@ def _digest(module: nn.Module) -> str:
     whole = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         whole.update(name.encode())
-        if torch.is_tensor(tensor) and not tensor.is_meta:
-            whole.update(tensor.detach().contiguous().view(torch.uint8).numpy().tobytes())
+        if torch.is_tensor(tensor) and not tensor.is_meta and not is_lazy(tensor):
+            whole.update(tensor.detach().flatten().view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()

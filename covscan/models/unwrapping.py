@@ -4,8 +4,7 @@ from torch import nn
 
 _INNER = ("_orig_mod", "module")
 _WRAPPERS = frozenset(
-    {"OptimizedModule", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
-    | {"AveragedModel"}
+    {"OptimizedModule", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"} | {"AveragedModel"}
 )
 
 
