@@ -90,7 +90,7 @@ def watching_attention(samples: Callable[[], int], seen: Seen) -> Iterator[None]
     model that imported them by name is not seen. A softmax counts as attention when it runs over the last of at least
     three axes and its input can hold (samples, heads, queries, keys).
     """
-    import torch.nn.functional as functional
+    from torch.nn import functional
 
     attend, softmax = functional.scaled_dot_product_attention, functional.softmax
 

@@ -63,9 +63,7 @@ class SummaryRecorder:
         ordinal = self._ordinal.setdefault(int(batch.index[0]), len(self._ordinal))
         return ordinal % self._every == 0
 
-    def replay(
-        self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch
-    ) -> None:
+    def replay(self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch) -> None:
         """Reduce one module's output with two sets of weights on the same input."""
         del name
         place = (key, reference)

@@ -55,12 +55,12 @@ class Provenance:
 
     def remember(self, tensor: "torch.Tensor", origin: Origin) -> None:
         """Note that ``tensor`` as it is now is what ``origin`` says."""
-        self._known[id(tensor)] = (weakref.ref(tensor), tensor._version, origin)  # noqa: SLF001 no public name
+        self._known[id(tensor)] = (weakref.ref(tensor), tensor._version, origin)
 
     def same(self, tensor: "torch.Tensor") -> Origin | None:
         """The origin of exactly this tensor with exactly these values."""
         entry = self._entry(tensor)
-        return entry[2] if entry and entry[1] == tensor._version else None  # noqa: SLF001
+        return entry[2] if entry and entry[1] == tensor._version else None
 
     def layout(self, tensor: "torch.Tensor") -> Layout | None:
         """The layout of this tensor, changed in place or not."""

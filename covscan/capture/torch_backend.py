@@ -118,7 +118,7 @@ def _equal(first: Any, second: Any) -> bool:
 
     pairs = zip(tensors_in(first), tensors_in(second), strict=False)
     return all(
-        one.is_nested or one.shape == two.shape and torch.allclose(one.double(), two.double(), equal_nan=True)
+        one.is_nested or (one.shape == two.shape and torch.allclose(one.double(), two.double(), equal_nan=True))
         for one, two in pairs
         if not one.is_complex()
     )

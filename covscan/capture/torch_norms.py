@@ -1,8 +1,7 @@
 """Reading the existing normalizations of a module."""
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from covscan.capture.torch_modules import class_names
 from covscan.capture.types import Float, Module, Network, Norm, Site
@@ -78,7 +77,7 @@ def _elements(kind: Kind, site: Site | None, groups: int | None) -> int | None:
     if site is None:
         return None
     taken = {site.layout.sample_axis, site.layout.channel_axis}
-    positions = int(np.prod([size for axis, size in enumerate(site.shape) if axis not in taken], dtype=np.int64))
+    positions = math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken)
     if kind in {"batch", "instance"}:
         return positions
     if kind == "group":

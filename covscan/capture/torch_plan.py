@@ -121,8 +121,14 @@ class Discovery:
         if flat is not None and source.saturation is None:
             source = self.sites[place] = replace(source, saturation=flat)
         self.sites.append(
-            replace(source, key=SiteKey(frame.name, "input"), type=self._type(frame), role=frame.role,
-                    depth=len(self.sites), same_as=source.same_as or source.key)  # fmt: skip
+            replace(
+                source,
+                key=SiteKey(frame.name, "input"),
+                type=self._type(frame),
+                role=frame.role,
+                depth=len(self.sites),
+                same_as=source.same_as or source.key,
+            )
         )
 
     def _after(self, module: "torch.nn.Module", args: Any, kwargs: Any, output: Any) -> None:
@@ -169,7 +175,9 @@ class Discovery:
     def _layout(self, frame: _Frame, tensor: "torch.Tensor", hint: Layout | None, side: str) -> Layout | None:
         if not tensor.is_floating_point():
             if side == "output" or frame.role not in {"layer", "attention"} or "Embedding" not in frame.names:
-                self.skipped.setdefault(frame.name, f"its {side} holds {str(tensor.dtype).removeprefix('torch.')} values")
+                self.skipped.setdefault(
+                    frame.name, f"its {side} holds {str(tensor.dtype).removeprefix('torch.')} values"
+                )
             return None
         hint = hint or self._recent.get(tensor.ndim)
         axis = kinds.channel_axis_of(frame.names)
@@ -177,9 +185,12 @@ class Discovery:
             axis = _norm_axis(frame, tensor, axis)
         try:
             layout = infer_layout(
-                tensor.shape, self.samples, axis=axis,
-                sequence_first=kinds.is_sequence_first(frame.module, frame.names), hint=hint,
-            )  # fmt: skip
+                tensor.shape,
+                self.samples,
+                axis=axis,
+                sequence_first=kinds.is_sequence_first(frame.module, frame.names),
+                hint=hint,
+            )
         except UnknownLayoutError as reason:
             self.skipped.setdefault(frame.name, f"its {side} of {reason}")
             return None
@@ -193,8 +204,17 @@ class Discovery:
         shape: list[int | str] = list(tensor.shape)
         shape[layout.sample_axis] = "N" if layout.folded == 1 else f"N*{layout.folded}"
         self.sites.append(
-            Site(key, self._type(frame), frame.role, layout, int(tensor.shape[layout.channel_axis]), tuple(shape),
-                 len(self.sites), None, flat)  # fmt: skip
+            Site(
+                key,
+                self._type(frame),
+                frame.role,
+                layout,
+                int(tensor.shape[layout.channel_axis]),
+                tuple(shape),
+                len(self.sites),
+                None,
+                flat,
+            )
         )
 
     def _attended(self, logits: Logits | Scores) -> None:
@@ -217,9 +237,13 @@ class Discovery:
     def network(self) -> Network:
         """Everything the pass showed."""
         never = tuple(
-            name for name, module in self.model.named_modules()
-            if name and not self._calls[name] and type(module).__name__ not in _CONTAINERS and ".parametrizations" not in name
-        )  # fmt: skip
+            name
+            for name, module in self.model.named_modules()
+            if name
+            and not self._calls[name]
+            and type(module).__name__ not in _CONTAINERS
+            and ".parametrizations" not in name
+        )
         return Network(
             sites=tuple(self.sites),
             modules=tuple(self.modules),
@@ -232,8 +256,8 @@ class Discovery:
 
 def own_parameters(module: "torch.nn.Module") -> dict[str, "torch.Tensor"]:
     """Parameters and buffers by local name: a module's own, its parametrizations', and all inside attention."""
-    recursive = any(name in kinds._ATTENTION for name in kinds.class_names(module))  # noqa: SLF001
-    own = dict(module.named_parameters(recurse=recursive))
+    recursive = any(name in kinds._ATTENTION for name in kinds.class_names(module))
+    own: dict[str, torch.Tensor] = dict(module.named_parameters(recurse=recursive))
     own.update(module.named_buffers(recurse=recursive))
     children = dict(module.named_children())
     if "parametrizations" in children:

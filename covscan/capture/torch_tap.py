@@ -163,7 +163,7 @@ class Tap:
 
         own = own_parameters(module)
         key = SiteKey(name, "output")
-        site = self._wanted[name.split("#")[0]][key]
+        site = self._wanted[name.split("#", maxsplit=1)[0]][key]
         self._replaying = True
         try:
             for reference, weights in self._moved[name].items():

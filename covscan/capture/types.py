@@ -1,7 +1,7 @@
 """The protocol at which PyTorch and ONNX meet: above it nobody can tell which one it was."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -167,9 +167,7 @@ class Recorder(Protocol):
         """Note that a site could not be read at this checkpoint."""
         ...
 
-    def replay(
-        self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch
-    ) -> None:
+    def replay(self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch) -> None:
         """Take what module ``name`` gives at ``key`` on the same input with two sets of weights.
 
         ``actual`` with this checkpoint's weights, ``counterfactual`` with those of checkpoint ``reference`` (its id);
@@ -190,7 +188,11 @@ class Backend(Protocol):
         ...
 
     def measure(
-        self, checkpoint: Checkpoint, network: Network, batches: Iterable[Batch], recorder: Recorder,
+        self,
+        checkpoint: Checkpoint,
+        network: Network,
+        batches: Iterable[Batch],
+        recorder: Recorder,
         references: tuple[Checkpoint, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site of ``network`` sees to ``recorder``.

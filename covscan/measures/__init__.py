@@ -25,9 +25,7 @@ MEASURES: dict[str, Spec] = {
     "gaussian_w2": Spec("covscan.measures.moments:gaussian_w2", "moments", 0.2),
     "wasserstein_1": Spec("covscan.measures.distribution:wasserstein_1", "distribution", 0.2),
     "kolmogorov_smirnov": Spec("covscan.measures.distribution:kolmogorov_smirnov", "distribution", 0.1),
-    "population_stability_index": Spec(
-        "covscan.measures.distribution:population_stability_index", "distribution", 0.1
-    ),
+    "population_stability_index": Spec("covscan.measures.distribution:population_stability_index", "distribution", 0.1),
     "jensen_shannon": Spec("covscan.measures.distribution:jensen_shannon", "distribution", 0.0125),
     "linear_cka_distance": Spec("covscan.measures.geometry:linear_cka_distance", "geometry", 0.1),
     "effective_rank": Spec("covscan.measures.geometry:effective_rank", "geometry", 0.22),

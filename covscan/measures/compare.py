@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covscan.measures import MEASURES, Family
+from covscan.measures.geometry import GeometryPair, participation_ratio
 from covscan.measures.replicates import FEWEST_GROUPS, Groups, groups_of, jackknife_error, student_quantile
 from covscan.measures.result import Result, judge
 from covscan.measures.views import distribution_pair, geometry_pair, half_moment_pair, moment_pair, paired_rows
@@ -65,12 +66,9 @@ def noise_floors(summary: SiteSummary, seed: int) -> dict[str, float]:
     return {name: floor for name, floor in floors.items() if math.isfinite(floor)}
 
 
-def _log_rank(pair: Any) -> Float64:
-    from covscan.measures.geometry import participation_ratio
-
-    with np.errstate(invalid="ignore"):
-        ratios = [participation_ratio(pair.a[np.ix_(take, take)]) for take in pair.take]
-        return np.log(np.array(ratios))
+def _log_rank(pair: GeometryPair) -> Float64:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(participation_ratio(pair.a, pair.take))
 
 
 def _high(values: Float64) -> float:
@@ -98,9 +96,7 @@ def _by_moments(a: SiteSummary, b: SiteSummary, noise: Noise) -> dict[str, Resul
     pair = moment_pair(a, b, weights, groups)
     if not pair.live.any():
         return dict.fromkeys(family("moments"), Result.missing("every channel is constant at both checkpoints"))
-    return {
-        name: _judged(name, measure(pair), groups, noise.get(name)) for name, measure in family("moments").items()
-    }
+    return {name: _judged(name, measure(pair), groups, noise.get(name)) for name, measure in family("moments").items()}
 
 
 def _by_rows(a: SiteSummary, b: SiteSummary, noise: Noise, seed: int) -> dict[str, Result]:

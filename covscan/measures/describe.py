@@ -103,11 +103,12 @@ def _directions(summary: SiteSummary) -> dict[str, float | None]:
     length = np.sqrt(np.diag(product))
     scale = np.outer(length, length)
     other = (sample[:, None] != sample[None, :]) & (scale > 0)
-    dimensions = min(values.shape[1], len(values))
     return {
         "effective_rank": float(np.exp(-(share * np.log(share)).sum())) if len(share) else None,
-        "participation_ratio": participation_ratio(centred) if len(share) else None,
-        "conditioning": float(np.linalg.eigvalsh(product)[-1]) * dimensions / trace if trace > 0 else None,
+        "participation_ratio": float(participation_ratio(centred, np.ones((1, len(centred))))[0])
+        if len(share)
+        else None,
+        "conditioning": float(np.linalg.eigvalsh(product)[-1]) * values.shape[1] / trace if trace > 0 else None,
         "cross_sample_cosine": float((product[other] / scale[other]).mean()) if other.any() else None,
     }
 

@@ -10,11 +10,14 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class GeometryPair:
-    """Gram matrices (rows, rows) of the same rows at two checkpoints, centred, and the rows each replicate takes."""
+    """Gram matrices (rows, rows) of the same rows at two checkpoints, and what each replicate takes.
+
+    ``take`` (replicates, rows) float64 of 0 and 1, at least four rows each.
+    """
 
     a: Float64
     b: Float64
-    take: npt.NDArray[np.bool_]
+    take: Float64
 
 
 def gram(values: Float64) -> Float64:
@@ -24,25 +27,32 @@ def gram(values: Float64) -> Float64:
     return product
 
 
-def unbiased_hsic(k: Float64, m: Float64) -> float:
-    """HSIC_1 of Song et al. (2012) from two Gram matrices (n, n), n > 3; for K = M of a linear kernel tr(S^2)."""
-    n = len(k)
+def unbiased_hsic(k: Float64, m: Float64, take: Float64) -> Float64:
+    """HSIC_1 of Song et al. (2012) of the taken rows of two Gram matrices, (replicates,).
+
+    For K = M of a linear kernel it estimates tr(S^2) of the covariance S without bias.
+    """
+    n = take.sum(axis=1)
     k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    rows_k, rows_m = k.sum(axis=0), m.sum(axis=0)
-    trace = float((k * m).sum())
-    product = float(rows_k.sum()) * float(rows_m.sum()) / ((n - 1) * (n - 2))
-    return (trace + product - 2 * float(rows_k @ rows_m) / (n - 2)) / (n * (n - 3))
+    rows_k, rows_m = take @ k, take @ m  # (replicates, rows) sums over the taken columns
+    trace = ((take @ (k * m)) * take).sum(axis=1)
+    product = (rows_k * take).sum(axis=1) * (rows_m * take).sum(axis=1) / ((n - 1) * (n - 2))
+    cross = (rows_k * rows_m * take).sum(axis=1) / (n - 2)
+    hsic: Float64 = (trace + product - 2 * cross) / (n * (n - 3))
+    return hsic
 
 
-def participation_ratio(k: Float64) -> float:
-    """tr(S)^2 / tr(S^2) of the covariance behind a Gram matrix, both traces unbiased.
+def participation_ratio(k: Float64, take: Float64) -> Float64:
+    """tr(S)^2 / tr(S^2) of the covariance behind a Gram matrix, both traces unbiased, (replicates,).
 
     Between 1 (all variance in one direction) and the number of channels (none stands out); NaN where there is none.
     Unlike the plug-in value it does not sink when there are fewer rows than channels.
     """
-    squared = unbiased_hsic(k, k)
-    trace = (float(np.trace(k)) - float(k.sum()) / len(k)) / (len(k) - 1)  # a subset of rows has another mean
-    return trace**2 / squared if squared > 0 else float("nan")
+    n = take.sum(axis=1)
+    squared = unbiased_hsic(k, k, take)
+    mean_part = ((take @ k) * take).sum(axis=1) / n  # a subset of rows has another mean
+    trace = (take @ np.diag(k) - mean_part) / (n - 1)
+    return np.where(squared > 0, np.square(trace) / np.where(squared > 0, squared, 1.0), np.nan)
 
 
 def linear_cka_distance(pair: GeometryPair) -> Float64:
@@ -52,21 +62,16 @@ def linear_cka_distance(pair: GeometryPair) -> Float64:
     same geometry, about 1 an unrelated one; sampling can take it slightly past 1. Blind to rotations, to a common
     scale and to any shift of the mean: a complement to the other measures, which see just those.
     """
-    values = []
-    for take in pair.take:
-        a, b = pair.a[np.ix_(take, take)], pair.b[np.ix_(take, take)]
-        product = unbiased_hsic(a, a) * unbiased_hsic(b, b)
-        values.append(1.0 - unbiased_hsic(a, b) / np.sqrt(product) if product > 0 else np.nan)
-    return np.array(values)
+    own_a, own_b = unbiased_hsic(pair.a, pair.a, pair.take), unbiased_hsic(pair.b, pair.b, pair.take)
+    there = (own_a > 0) & (own_b > 0)
+    scale = np.sqrt(np.where(there, own_a * own_b, 1.0))
+    return np.where(there, 1.0 - unbiased_hsic(pair.a, pair.b, pair.take) / scale, np.nan)
 
 
 def effective_rank(pair: GeometryPair) -> Float64:
-    """ln of the later over the earlier effective rank, as the participation ratio tr(S)^2/tr(S^2).
+    """Ln of the later over the earlier effective rank, as the participation ratio tr(S)^2/tr(S^2).
 
     0 is no change, -0.69 half the directions. Blind to which directions they are.
     """
-    values = []
-    for take in pair.take:
-        a, b = (participation_ratio(g[np.ix_(take, take)]) for g in (pair.a, pair.b))
-        values.append(np.log(b / a) if a > 0 and b > 0 else np.nan)
-    return np.array(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(participation_ratio(pair.b, pair.take) / participation_ratio(pair.a, pair.take))

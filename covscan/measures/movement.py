@@ -8,9 +8,7 @@ import numpy as np
 from covscan.measures.result import Result
 
 
-def squared_norms(
-    old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str]
-) -> tuple[float, float]:
+def squared_norms(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str]) -> tuple[float, float]:
     """(squared norm of the difference, squared norm of the old) over the floating weights in ``names``."""
     moved = size = 0.0
     for name in names:
@@ -64,5 +62,5 @@ def shift_per_weight_movement(shift: Result, movement: float | None) -> Result:
         return Result(0.0, None, 0.0, 0.0)
     if not movement:
         return Result.missing("no weight before this site moved")
-    ends = [None if end is None else end / movement for end in (shift.noise, shift.low, shift.high)]
-    return Result(shift.value / movement, *ends, significant=shift.significant)
+    noise, low, high = (None if end is None else end / movement for end in (shift.noise, shift.low, shift.high))
+    return Result(shift.value / movement, noise, low, high, shift.significant)

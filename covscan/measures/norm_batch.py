@@ -143,9 +143,7 @@ def _leave_one_out(moments: BlockMoments) -> Moments | None:
     return moments.subsets(weights)
 
 
-def _errors(
-    moments: BlockMoments, live: npt.NDArray[np.bool_], sigma: Float64
-) -> tuple[Float64, Float64] | None:
+def _errors(moments: BlockMoments, live: npt.NDArray[np.bool_], sigma: Float64) -> tuple[Float64, Float64] | None:
     """(live channels,) standard errors of d and r by the block jackknife; None with too few blocks."""
     loo = _leave_one_out(moments)
     if loo is None:

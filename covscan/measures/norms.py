@@ -115,9 +115,7 @@ def _own(norm: Norm) -> NormEvidence:
         never_updated=initial or (tracked == 0 and mean is not None),
         initial_affine=(norm.weight is None or bool(np.all(norm.weight == 1)))
         and (norm.bias is None or not norm.bias.any()),
-        gamma_collapsed_share=float(np.mean(gamma < _COLLAPSED * middle))
-        if gamma is not None and middle > 0
-        else None,
+        gamma_collapsed_share=float(np.mean(gamma < _COLLAPSED * middle)) if gamma is not None and middle > 0 else None,
         gamma_all_zero=gamma is not None and bool(gamma.size) and not gamma.any(),
     )
 
@@ -133,9 +131,7 @@ def _placed(
         evidence,
         dead_after_relu_share=_dead_after_relu(norm, graph, place),
         redundant_bias=_redundant_bias(norm, graph, place),
-        follows_norm=next(
-            (graph.calls[p].name for p in graph.before[place] if graph.calls[p].role == "norm"), None
-        ),
+        follows_norm=next((graph.calls[p].name for p in graph.before[place] if graph.calls[p].role == "norm"), None),
         between_linear=_between_linear(norm, graph, place),
         dropout_source=noise.source if noise else None,
         dropout_variance_ratio=noise.ratio if noise else None,
@@ -151,11 +147,7 @@ def _measured(evidence: NormEvidence, norm: Norm, key: SiteKey, summary: SiteSum
     if norm.kind == "batch":
         pooled = summary.moments.pooled()
         variances = pooled.variance[live_channels(pooled)]
-    shares = (
-        None
-        if variances is None or not variances.size
-        else norm.eps / np.maximum(variances + norm.eps, 1e-300)
-    )
+    shares = None if variances is None or not variances.size else norm.eps / np.maximum(variances + norm.eps, 1e-300)
     return replace(
         evidence,
         site=key.site,
@@ -204,12 +196,7 @@ def _redundant_bias(norm: Norm, graph: Topology, place: int) -> str | None:
     for before in graph.before[place]:
         call = graph.calls[before]
         readers = [p for p in graph.after[before] if not graph.calls[p].dropout]
-        if (
-            is_linear(call)
-            and call.has_bias
-            and readers == [place]
-            and graph.outputs[before] in graph.inputs[place]
-        ):
+        if is_linear(call) and call.has_bias and readers == [place] and graph.outputs[before] in graph.inputs[place]:
             return call.name
     return None
 

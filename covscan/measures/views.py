@@ -93,14 +93,13 @@ def distribution_pair(rows: PairedRows, first: Float64, second: Float64) -> Dist
     take_a, take_b = first[:, block].astype(np.int64), second[:, block].astype(np.int64)
     if not (take_a.sum(axis=1).all() and take_b.sum(axis=1).all()):
         return None
-    scale = np.sqrt((a.var(axis=0) + b.var(axis=0)) / 2)
-    return pair_samples(a, b, take_a, take_b, np.where(scale > 0, scale, 1.0))
+    return pair_samples(a, b, take_a, take_b)
 
 
 def geometry_pair(rows: PairedRows, weights: Float64) -> GeometryPair | None:
     """Gram matrices of up to 256 rows over every kept channel; None where too few rows are left."""
     a, b, block = rows.a[:_GRAM_ROWS], rows.b[:_GRAM_ROWS], rows.block[:_GRAM_ROWS]
-    take = weights[:, block] > 0
+    take = weights[:, block]
     if len(a) < 4 or take.sum(axis=1).min() < 4:
         return None
     return GeometryPair(gram(a), gram(b), take)

@@ -71,7 +71,11 @@ class RowSample:
     def state(self) -> dict[str, Any]:
         """The arrays to store or send."""
         names = ("key", "sample", "position", "block", "values")
-        return {"seed": np.int64(self.seed), "width": np.int64(self.width), **{name: getattr(self, name) for name in names}}
+        return {
+            "seed": np.int64(self.seed),
+            "width": np.int64(self.width),
+            **{name: getattr(self, name) for name in names},
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:

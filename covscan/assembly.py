@@ -1,0 +1,241 @@
+"""Turning measured checkpoints into the report's records, one checkpoint at a time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from covscan.capture.torch_modules import is_rectifier
+from covscan.capture.types import Network, SiteKey
+from covscan.capture.types import Site as TappedSite
+from covscan.config import Settings
+from covscan.data.types import Samples
+from covscan.engine.series import SiteShift, Step, all_sites
+from covscan.measures.describe import describe, per_channel
+from covscan.measures.norms import norm_evidence
+from covscan.measures.result import Result
+from covscan.models.types import Source
+from covscan.report import types as records
+from covscan.rules import judge
+from covscan.rules.evidence import Evidence
+from covscan.version import __version__
+
+_FIELDS = records.Statistics.__struct_fields__
+_OPTIONAL = tuple(name for name in _FIELDS if name.startswith("channel_") and name.endswith("s"))
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSurvey:
+    """What can be tapped, without statistics."""
+
+    model: records.Model
+    sites: list[records.Site]
+    coverage: records.Coverage
+    notes: list[str]
+
+
+class Assembly:
+    """Collects what each checkpoint gave; ``report`` judges it and writes the whole down."""
+
+    def __init__(self, source: Source, samples: Samples, settings: Settings, device: str) -> None:
+        self._source, self._samples, self._settings, self._device = source, samples, settings, device
+        self._networks: list[Network] = []
+        self._statistics: dict[SiteKey, dict[str, records.Statistics]] = {}
+        self._shifts: list[SiteShift] = []
+        self._skipped: list[records.Skipped] = []
+        self._norms: dict[str, Any] = {}
+        self._weights_nonfinite: dict[str, tuple[str, ...]] = {}
+
+    def add(self, step: Step) -> None:
+        """Describe one checkpoint; its summaries are not kept."""
+        measured = step.measured
+        name = measured.checkpoint.id
+        self._networks.append(measured.network)
+        for site in measured.network.measured():
+            kept = measured.summary.sites.get(site.key)
+            if kept is not None:
+                fields = describe(kept, rectified=_rectified(site), saturating=site.saturation is not None)
+                extra = per_channel(kept) if self._settings.per_channel else {}
+                self._statistics.setdefault(site.key, {})[name] = _statistics(fields, extra)
+        self._skipped += [
+            records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in measured.summary.skipped
+        ]
+        self._norms[name] = norm_evidence(measured.network, measured.norms, measured.summary.sites, measured.weights)
+        self._weights_nonfinite[name] = measured.weights_nonfinite
+        self._shifts += step.shifts
+
+    def report(self, run: records.Run) -> records.Report:
+        """Judge everything that was added."""
+        sites = self._sites(all_sites(self._networks), self._networks[0])
+        coverage = self._coverage(sites)
+        shifts = self._all_shifts(sites)
+        checkpoints = self._checkpoints()
+        network = self._networks[0]
+        model, data = self._model(network), self._data()
+        judgement = judge(
+            Evidence(
+                model=model,
+                checkpoints=checkpoints,
+                data=data,
+                coverage=coverage,
+                sites=sites,
+                shifts=shifts,
+                network=network,
+                norms=self._norms,
+                weights_nonfinite=self._weights_nonfinite,
+                data_nonfinite=getattr(self._samples, "nonfinite", 0),
+                train_batch_size=self._settings.train_batch_size,
+                nondeterministic=network.nondeterministic,
+            )
+        )
+        return records.Report(
+            schema_version=records.SCHEMA_VERSION,
+            tool=records.Tool(name="covscan", version=__version__),
+            run=run,
+            model=model,
+            checkpoints=checkpoints,
+            data=data,
+            coverage=coverage,
+            sites=sites,
+            shifts=shifts,
+            findings=list(judgement.findings),
+            candidates=list(judgement.candidates),
+            suggestions=list(judgement.suggestions),
+            notes=[*self._notes(), *judgement.notes],
+        )
+
+    def survey(self, network: Network) -> SiteSurvey:
+        """What can be tapped in one network."""
+        sites = self._sites(network.sites, network)
+        skipped = [records.Skipped(site=skip.site, reason=skip.reason) for skip in network.skipped]
+        coverage = records.Coverage(
+            measured=len(network.measured()), skipped=skipped, never_fired=list(network.never_fired), non_finite=[]
+        )
+        return SiteSurvey(self._model(network), sites, coverage, [*self._notes(), *network.notes])
+
+    def _sites(self, tapped: Iterable[TappedSite], network: Network) -> list[records.Site]:
+        normalized = _normalized(network)
+        return [
+            records.Site(
+                site=site.key.site,
+                position=site.key.position,
+                type=site.type,
+                role=site.role,
+                channels=site.channels,
+                channel_axis=site.layout.channel_axis,
+                shape=list(site.shape),
+                depth=site.depth,
+                same_as=records.SameAs(site=site.same_as.site, position=site.same_as.position)
+                if site.same_as
+                else None,
+                normalized_by=normalized.get(site.same_as or site.key),
+                statistics=dict(self._statistics.get(site.same_as or site.key, {})),
+            )
+            for site in tapped
+        ]
+
+    def _all_shifts(self, sites: list[records.Site]) -> list[records.Shift]:
+        """Shifts in the order of the sites, first-to-each before each-to-next; shared tensors under each name."""
+        by_key: dict[SiteKey, list[SiteShift]] = {}
+        for shift in self._shifts:
+            by_key.setdefault(shift.key, []).append(shift)
+        first = self._source.series.checkpoints[0].id
+        return [
+            records.Shift(
+                site=site.site,
+                position=site.position,
+                from_=shift.start,
+                to=shift.end,
+                measures={name: _measure(result) for name, result in shift.measures.items()},
+                channels_shifted=shift.channels_shifted,
+            )
+            for site in sites
+            for shift in sorted(by_key.get(_canonical(site), []), key=lambda shift: shift.start != first)
+        ]
+
+    def _coverage(self, sites: list[records.Site]) -> records.Coverage:
+        fixed = {skip.site: skip.reason for network in self._networks for skip in network.skipped}
+        skipped = [records.Skipped(site=site, reason=reason) for site, reason in fixed.items()]
+        names = [checkpoint.id for checkpoint in self._source.series.checkpoints]
+        for site in sites:
+            missing = [name for name in names if name not in site.statistics]
+            known = {(skip.site, skip.checkpoint) for skip in self._skipped}
+            skipped += [
+                records.Skipped(site=site.site, reason="not in the network at this checkpoint", checkpoint=name)
+                for name in missing
+                if (site.site, name) not in known and site.statistics
+            ]
+        return records.Coverage(
+            measured=sum(1 for site in sites if site.statistics),
+            skipped=[*skipped, *self._skipped],
+            never_fired=list(dict.fromkeys(name for network in self._networks for name in network.never_fired)),
+            non_finite=list(
+                dict.fromkeys(
+                    site.site for site in sites if any(s.nonfinite_share > 0 for s in site.statistics.values())
+                )
+            ),
+        )
+
+    def _checkpoints(self) -> list[records.Checkpoint]:
+        return [
+            records.Checkpoint(id=c.id, step=c.step, path=str(c.path), sha256=c.sha256)
+            for c in self._source.series.checkpoints
+        ]
+
+    def _model(self, network: Network) -> records.Model:
+        return records.Model(
+            description=self._source.description,
+            engine=self._source.engine,
+            parameters=network.parameters,
+            device=self._device,
+        )
+
+    def _data(self) -> records.Data:
+        return records.Data(
+            description=self._samples.description,
+            samples=self._samples.count,
+            available=self._samples.available,
+            fingerprint=self._samples.fingerprint,
+            blocks=self._samples.blocks,
+            positions=self._settings.positions,
+            seed=self._settings.seed,
+            masked=next(iter(self._samples.batches())).mask is not None,
+        )
+
+    def _notes(self) -> list[str]:
+        return [*getattr(self._source, "notes", ()), *getattr(self._samples, "notes", ())]
+
+
+def _canonical(site: records.Site) -> SiteKey:
+    same = site.same_as
+    return SiteKey(same.site, same.position) if same else SiteKey(site.site, site.position)
+
+
+def _rectified(site: TappedSite) -> bool:
+    return site.key.position == "output" and is_rectifier(site.type)
+
+
+def _statistics(fields: dict[str, Any], extra: dict[str, Any]) -> records.Statistics:
+    known: dict[str, Any] = {name: fields.get(name) for name in _FIELDS if name not in _OPTIONAL}
+    return records.Statistics(**known, **extra)
+
+
+def _measure(result: Result) -> records.Measure:
+    return records.Measure(
+        value=result.value,
+        noise=result.noise,
+        low=result.low,
+        high=result.high,
+        significant=result.significant,
+        status=result.status,
+    )
+
+
+def _normalized(network: Network) -> dict[SiteKey, str]:
+    """Tensors that a normalization reads or gives, with its name."""
+    canonical = {site.key: site.same_as or site.key for site in network.sites}
+    found: dict[SiteKey, str] = {}
+    for module in network.modules:
+        if module.role == "norm":
+            keys = (*module.inputs, *((module.output,) if module.output else ()))
+            found |= {canonical.get(key, key): module.name for key in keys}
+    return found

@@ -1,0 +1,86 @@
+"""The one place that puts the parts together: settings in, report out."""
+
+import datetime as dt
+import platform
+import sys
+import time
+
+from covscan.assembly import Assembly, SiteSurvey
+from covscan.capture.types import Backend
+from covscan.config import Settings
+from covscan.config.progress import Progress, Silent
+from covscan.data import open_samples
+from covscan.data.types import Samples
+from covscan.engine.series import measure_series, plan_network
+from covscan.errors import Inconclusive
+from covscan.models import open_source
+from covscan.models.types import Source
+from covscan.registry import resolve
+from covscan.report.types import Report, Run
+
+BACKENDS = {
+    "torch": "covscan.capture.torch_backend:TorchBackend",
+    "torchscript": "covscan.capture.script_backend:ScriptBackend",
+    "onnx": "covscan.capture.onnx_backend:OnnxBackend",
+}
+
+
+def analyze(settings: Settings, progress: Progress | None = None, command: str = "covscan.analyze(...)") -> Report:
+    """Measure every checkpoint, compare, judge. Raises UsageError for bad input and Inconclusive for an empty run."""
+    progress = progress or Silent()
+    began, clock = dt.datetime.now(dt.UTC), time.perf_counter()
+    source, samples, backend = _open(settings)
+    assembly = Assembly(source, samples, settings, device_of(backend))
+    checkpoints = source.series.checkpoints
+    progress.start([checkpoint.id for checkpoint in checkpoints], -(-samples.count // settings.batch_size))
+    try:
+        for step in measure_series(backend, checkpoints, samples, settings, progress):
+            assembly.add(step)
+    finally:
+        progress.finish()
+    run = Run(
+        started=began.isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - clock, 3),
+        host=platform.node(),
+        command=command,
+        versions=_versions(),
+    )
+    report = assembly.report(run)
+    if not report.coverage.measured:
+        raise Inconclusive(
+            "nothing-measured",
+            "no site could be measured",
+            found="; ".join(f"{skip.site}: {skip.reason}" for skip in report.coverage.skipped[:3]) or "no sites",
+            hint="covscan sites lists what can be tapped and why the rest cannot",
+        )
+    return report
+
+
+def survey(settings: Settings) -> SiteSurvey:
+    """List the sites of the first checkpoint. Raises UsageError."""
+    source, samples, backend = _open(settings)
+    first = source.series.checkpoints[0]
+    network = plan_network(backend, first, samples, settings)
+    assembly = Assembly(source, samples, settings, device_of(backend))
+    return assembly.survey(network)
+
+
+def _open(settings: Settings) -> tuple[Source, Samples, Backend]:
+    source = open_source(settings)
+    samples = open_samples(settings)
+    backend: Backend = resolve(BACKENDS[source.engine])(source, settings)
+    return source, samples, backend
+
+
+def device_of(backend: Backend) -> str:
+    """Where a back end runs its forward passes; those without a choice run on the CPU."""
+    return str(getattr(backend, "device", "cpu"))
+
+
+def _versions() -> dict[str, str]:
+    from importlib import metadata
+
+    names = ("numpy", "onnx", "onnxruntime", "torch")
+    return {"python": platform.python_version()} | {
+        name: metadata.version(name) for name in names if name in sys.modules
+    }
