@@ -1,0 +1,129 @@
+"""Reading what flows through ONNX graphs, by making inner values outputs of a copy."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import onnx
+
+from covscan.capture.onnx_branches import Prepared, prepare
+from covscan.capture.onnx_calls import find_calls
+from covscan.capture.onnx_constants import Array, Weights
+from covscan.capture.onnx_measure import Measurement
+from covscan.capture.onnx_network import Survey
+from covscan.capture.onnx_norms import norms_of
+from covscan.capture.onnx_parts import Call, Shapes
+from covscan.capture.onnx_replay import Replay, is_unmoved, same_calls
+from covscan.capture.onnx_study import Study, study
+from covscan.capture.types import Network, Norm, Recorder
+from covscan.config import Settings
+from covscan.data.types import Batch
+from covscan.models.types import Checkpoint, OnnxSource
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What one checkpoint's graph showed that holds for the others too."""
+
+    size: int | None
+    decisions: Mapping[str, bool]
+    shapes: Shapes
+
+
+class OnnxBackend:
+    """The Backend for ONNX files, through ONNX Runtime on the CPU."""
+
+    device = "cpu"
+
+    def __init__(self, source: OnnxSource, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._facts: _Facts | None = None
+
+    def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
+        """List what can be tapped, from runs over a few samples. Raises UsageError."""
+        found = self._study(checkpoint, batch)
+        calls = find_calls(found.prepared.graph, found.first.shapes)
+        return Survey(found.prepared, calls, found.first, found.second).network()
+
+    def measure(
+        self,
+        checkpoint: Checkpoint,
+        network: Network,
+        batches: Iterable[Batch],
+        recorder: Recorder,
+        references: tuple[Checkpoint, ...] = (),
+    ) -> None:
+        """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
+        stream = iter(batches)
+        first = next(stream, None)
+        if first is None:
+            return
+        facts = self._facts or self._learn(self._study(checkpoint, first))
+        prepared = self._prepared(checkpoint)
+        replays = self._replays(checkpoint, prepared, network, recorder, references)
+        run = Measurement(checkpoint, prepared, network, recorder, self._settings, facts.size, replays)
+        for number, batch in enumerate(_again(first, stream), start=1):
+            run.batch(batch, number)
+
+    def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
+        """The existing normalizations, by module name."""
+        prepared = self._prepared(checkpoint)
+        return norms_of(prepared.graph, self._calls(prepared), network)
+
+    def weights(self, checkpoint: Checkpoint) -> Mapping[str, Array]:
+        """Floating initializers and constants by name, mapped from disk where they are external."""
+        return Weights(self._prepared(checkpoint).graph)
+
+    def _study(self, checkpoint: Checkpoint, batch: Batch) -> Study:
+        found = study(self._source.proto(checkpoint), checkpoint, batch)
+        self._learn(found)
+        return found
+
+    def _learn(self, found: Study) -> _Facts:
+        self._facts = _Facts(found.size, found.prepared.decisions, found.first.shapes)
+        return self._facts
+
+    def _prepared(self, checkpoint: Checkpoint) -> Prepared:
+        """The checkpoint's graph, with the branches taken that the data took before."""
+        decisions = self._facts.decisions if self._facts else {}
+
+        def recall(model: onnx.ModelProto, names: Sequence[str]) -> Mapping[str, bool]:
+            del model
+            return {name: decisions[name] for name in names if name in decisions}
+
+        return prepare(self._source.proto(checkpoint), checkpoint.path, frozenset(), recall)
+
+    def _calls(self, prepared: Prepared) -> tuple[Call, ...]:
+        shapes = {name: tuple(tensor.dims) for name, tensor in prepared.graph.leaves.items()}
+        return find_calls(prepared.graph, {**(self._facts.shapes if self._facts else {}), **shapes})
+
+    def _replays(
+        self,
+        checkpoint: Checkpoint,
+        prepared: Prepared,
+        network: Network,
+        recorder: Recorder,
+        references: Sequence[Checkpoint],
+    ) -> list[Replay]:
+        """One replay for each reference with other weights; equal weights are reported at once."""
+        measured = {site.key for site in network.measured()}
+        outputs = {module.name: module.output for module in network.modules if module.output in measured}
+        here = [call for call in self._calls(prepared) if call.output in outputs]
+        replays = []
+        for reference in references:
+            other = self._prepared(reference)
+            moved = []
+            for pair in same_calls(prepared.graph, here, other.graph, self._calls(other)):
+                key = outputs[pair.here.output]
+                if is_unmoved(prepared.graph, other.graph, pair) and key is not None:
+                    recorder.unmoved(pair.here.output, key, reference.id)
+                else:
+                    moved.append(pair)
+            if moved:
+                replays.append(Replay(reference.id, other.graph, reference.path, moved))
+        return replays
+
+
+def _again(first: Batch, rest: Iterator[Batch]) -> Iterable[Batch]:
+    return chain([first], rest)

@@ -1,0 +1,108 @@
+"""Numbers that are written in an ONNX file, read from where they lie without copying what is mapped."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from covscan.capture.onnx_graph import Graph
+from covscan.errors import UsageError
+
+Array = npt.NDArray[np.generic]
+FLOATING = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
+)
+
+
+def is_external(tensor: onnx.TensorProto) -> bool:
+    """Whether the numbers lie in another file."""
+    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
+
+
+def read_tensor(tensor: onnx.TensorProto, folder: Path) -> Array:
+    """The tensor as an array, mapped from disk where external; bfloat16 as float32. Raises UsageError."""
+    try:
+        array = map_tensor(tensor, folder)
+        if array is None:
+            array = onnx.numpy_helper.to_array(tensor, base_dir=str(folder))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            "unreadable-weights",
+            f"tensor '{tensor.name}' of the ONNX model in {folder} cannot be read",
+            found=str(error),
+            hint="keep the external data file beside the .onnx file, whole and under its own name",
+        ) from error
+    return array.astype(np.float32) if tensor.data_type == onnx.TensorProto.BFLOAT16 else array
+
+
+def map_tensor(tensor: onnx.TensorProto, folder: Path) -> Array | None:
+    """A read-only memory map of an external tensor; None where it is inline, empty or of a packed type."""
+    if not is_external(tensor):
+        return None
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    size = int(np.prod(tensor.dims, dtype=np.int64))
+    if size == 0 or dtype.kind not in "fiub" or dtype.name.startswith(("int4", "uint4", "int2", "uint2")):
+        return None
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    path = folder / entries["location"]
+    offset = int(entries.get("offset", 0))
+    mapped: Array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(size,))
+    return mapped.reshape(tuple(tensor.dims))
+
+
+def constant_value(graph: Graph, name: str) -> Array:
+    """The value of a constant, computed where it only follows from what is written. Raises UsageError."""
+    if name in graph.leaves:
+        return read_tensor(graph.leaves[name], graph.folder)
+    needed = constant_nodes(graph, name)
+    feeds = {root: read_tensor(graph.leaves[root], graph.folder) for root in graph.roots(name)}
+    values = [onnx.helper.make_tensor_value_info(root, graph.leaves[root].data_type, None) for root in feeds]
+    body = onnx.helper.make_graph(needed, "constants", values, [onnx.ValueInfoProto(name=name)])
+    model = onnx.helper.make_model(body, opset_imports=list(graph.model.opset_import))
+    result: Array = ReferenceEvaluator(model).run(None, feeds)[0]
+    return result
+
+
+def constant_nodes(graph: Graph, name: str) -> list[onnx.NodeProto]:
+    """The nodes that compute constant ``name`` from the leaves, in order of execution."""
+    places: set[int] = set()
+    pending = [name]
+    while pending:
+        value = pending.pop()
+        index = graph.producer.get(value)
+        if index is not None and value not in graph.leaves and index not in places:
+            places.add(index)
+            pending.extend(source for source in graph.nodes[index].input if source)
+    return [graph.nodes[index] for index in sorted(places)]
+
+
+class Weights(Mapping[str, Array]):
+    """Floating tensors of a graph by name, read when they are asked for."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._folder = graph.folder
+        self._tensors = {name: t for name, t in graph.leaves.items() if _is_weight(graph, name, t)}
+
+    def __getitem__(self, name: str) -> Array:
+        """The tensor of that name; KeyError if there is none."""
+        return read_tensor(self._tensors[name], self._folder)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names in the order of the file."""
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        """How many weights there are."""
+        return len(self._tensors)
+
+    def elements(self) -> int:
+        """How many numbers they hold together, without reading them."""
+        return sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in self._tensors.values())
+
+
+def _is_weight(graph: Graph, name: str, tensor: onnx.TensorProto) -> bool:
+    """Initializers of any shape count; a scalar Constant node is arithmetic (an epsilon, a scale)."""
+    return tensor.data_type in FLOATING and (len(tensor.dims) > 0 or name not in graph.producer)

@@ -1,0 +1,123 @@
+"""Running the layers of one checkpoint's graph with another checkpoint's weights on the same inputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from covscan.capture.onnx_constants import Array, constant_nodes, is_external, read_tensor
+from covscan.capture.onnx_graph import Graph
+from covscan.capture.onnx_parts import Call
+from covscan.capture.onnx_session import Session, open_session
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A call of the current graph and the same call of a reference's graph."""
+
+    here: Call
+    there: Call
+
+
+def same_calls(graph: Graph, here: Sequence[Call], other: Graph, there: Sequence[Call]) -> list[Pair]:
+    """Calls with weights that both graphs hold under one name, made of the same operators."""
+    theirs = {call.output: call for call in there}
+    pairs = [Pair(call, theirs[call.output]) for call in here if call.parameters and call.output in theirs]
+    return [
+        pair
+        for pair in pairs
+        if _operators(graph, pair.here) == _operators(other, pair.there)
+        and len(pair.here.feeds) == len(pair.there.feeds)
+        and len(pair.here.parameters) == len(pair.there.parameters)
+    ]
+
+
+def _operators(graph: Graph, call: Call) -> list[str]:
+    return [graph.nodes[index].op_type for index in call.members]
+
+
+def is_unmoved(graph: Graph, other: Graph, pair: Pair) -> bool:
+    """Whether every weight of the call is bit-equal in both files."""
+    return all(
+        _same(graph.leaves[mine], graph.folder, other.leaves[yours], other.folder)
+        for mine, yours in zip(pair.here.parameters, pair.there.parameters, strict=True)
+    )
+
+
+def _same(one: onnx.TensorProto, folder: Path, two: onnx.TensorProto, other: Path) -> bool:
+    if one.data_type != two.data_type or list(one.dims) != list(two.dims):
+        return False
+    if one.raw_data and two.raw_data and not is_external(one) and not is_external(two):
+        return bool(one.raw_data == two.raw_data)
+    return np.ascontiguousarray(read_tensor(one, folder)).tobytes() == read_tensor(two, other).tobytes()
+
+
+@dataclass(slots=True)
+class Replay:
+    """The calls whose weights differ at one reference, as one graph without edges between them."""
+
+    reference: str
+    graph: Graph
+    path: Path
+    pairs: Sequence[Pair]
+    _session: Session | None = field(default=None, init=False)
+
+    @property
+    def feeds(self) -> frozenset[str]:
+        """Values of the current graph that the replay reads."""
+        return frozenset(name for pair in self.pairs for name in pair.here.feeds)
+
+    def run(self, values: Mapping[str, Array], where: str) -> dict[str, Array]:
+        """What each call gives with the reference's weights, by the name of its output. Raises UsageError."""
+        feeds = {f"feed:{name}": values[name] for name in self.feeds}
+        if self._session is None:
+            self._session = open_session(self._model(feeds), self.path)
+        outputs = {pair.here.output: _made(place, pair.there.output) for place, pair in enumerate(self.pairs)}
+        found = self._session.run(list(outputs.values()), feeds, where=where)
+        return {name: found[inner] for name, inner in outputs.items()}
+
+    def _model(self, feeds: Mapping[str, Array]) -> onnx.ModelProto:
+        inputs = [
+            onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), None)
+            for name, array in feeds.items()
+        ]
+        nodes: dict[str, onnx.NodeProto] = {}
+        tensors: dict[str, onnx.TensorProto] = {}
+        for place, pair in enumerate(self.pairs):
+            for name in pair.there.constants:
+                nodes |= {node.output[0]: node for node in constant_nodes(self.graph, name)}
+                tensors |= {root: _named(self.graph.leaves[root], root) for root in self.graph.roots(name)}
+            nodes |= {node.output[0]: node for node in self._members(place, pair)}
+        outputs = [onnx.ValueInfoProto(name=_made(place, pair.there.output)) for place, pair in enumerate(self.pairs)]
+        body = onnx.helper.make_graph(list(nodes.values()), "replay", inputs, outputs, list(tensors.values()))
+        model = onnx.helper.make_model(body, opset_imports=list(self.graph.model.opset_import))
+        model.ir_version = self.graph.model.ir_version
+        return model
+
+    def _members(self, place: int, pair: Pair) -> list[onnx.NodeProto]:
+        """Copies of the call's nodes that read the current graph's values and write names of their own."""
+        feeds = {theirs: f"feed:{mine}" for mine, theirs in zip(pair.here.feeds, pair.there.feeds, strict=True)}
+        copies: list[onnx.NodeProto] = []
+        for index in pair.there.members:
+            node = onnx.NodeProto.FromString(self.graph.nodes[index].SerializeToString())
+            made = [_made(place, name) if name else "" for name in node.output]
+            known = {name for each in copies for name in each.output}
+            for spot, name in enumerate(node.input):
+                node.input[spot] = _made(place, name) if _made(place, name) in known else feeds.get(name, name)
+            node.output[:] = made
+            node.name = ""
+            copies.append(node)
+        return copies
+
+
+def _made(place: int, name: str) -> str:
+    return f"call{place}:{name}"
+
+
+def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    copy = onnx.TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    return copy

@@ -1,0 +1,121 @@
+"""Opening an ONNX graph in ONNX Runtime with some of its inner values as outputs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
+
+from covscan.capture.onnx_constants import Array, is_external, map_tensor
+from covscan.errors import UsageError
+
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    *(each for each in vars(runtime_state).values() if isinstance(each, type) and issubclass(each, Exception)),
+    RuntimeError,
+    ValueError,
+    TypeError,
+)
+_FOLDER = "session.model_external_initializers_file_folder_path"
+# What ONNX Runtime wraps itself: types that numpy has no number for stay with it.
+_MAPPED = frozenset(np.dtype(kind).name for kind in "efdbhilqBHILQ?")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A graph that is open in ONNX Runtime; ``path`` is the user's file, for messages."""
+
+    path: Path
+    engine: Any
+    mapped: tuple[Any, ...]
+    """Memory maps that the engine reads from; they must live as long as it does."""
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], *, where: str) -> dict[str, Any]:
+        """Values of ``outputs``. Raises UsageError that says which batch it was (``where``)."""
+        try:
+            values = self.engine.run(list(outputs), dict(feeds))
+        except RUNTIME_ERRORS as error:
+            fed = ", ".join(f"'{name}' {array.dtype}{list(array.shape)}" for name, array in feeds.items())
+            raise UsageError(
+                "model-failed",
+                f"ONNX model '{self.path}' failed on {where}",
+                found=f"{first_line(error)} (fed {fed})",
+                hint="check that the sample data has the shapes and values that the model was exported for",
+            ) from error
+        return dict(zip(outputs, values, strict=True))
+
+
+def open_session(model: onnx.ModelProto, path: Path, outputs: Iterable[str] = ()) -> Session:
+    """Open a copy of ``model`` with ``outputs`` added to the graph's own. Raises UsageError.
+
+    ``path`` is the user's file; external data is found relative to it and mapped, never copied.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry(_FOLDER, str(path.parent.resolve()))
+    mapped = _map_initializers(model, path.parent)
+    if mapped:
+        handles = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in mapped.values()]
+        options.add_external_initializers(list(mapped), handles)
+    else:
+        handles = []
+    try:
+        engine = onnxruntime.InferenceSession(
+            tapped_model(model, outputs).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except RUNTIME_ERRORS as error:
+        raise _refused(path, error) from error
+    return Session(path=path, engine=engine, mapped=(*mapped.values(), *handles))
+
+
+def tapped_model(model: onnx.ModelProto, outputs: Iterable[str]) -> onnx.ModelProto:
+    """A copy of ``model`` whose graph also returns ``outputs``; every name in it stays as it was."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    present = {output.name for output in copy.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs if name not in present)
+    return copy
+
+
+def _map_initializers(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
+    """External initializers that ONNX Runtime can read straight from a memory map.
+
+    It refuses to open external data through a symbolic link that leaves the model's folder, which is how
+    model hubs lay out their caches; a mapped file has no such trouble.
+    """
+    mapped: dict[str, Array] = {}
+    for tensor in model.graph.initializer:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        if is_external(tensor) and dtype.name in _MAPPED:
+            try:
+                array = map_tensor(tensor, folder)
+            except (OSError, ValueError) as error:
+                raise UsageError(
+                    "unreadable-weights",
+                    f"external data of tensor '{tensor.name}' in '{folder}' cannot be read",
+                    found=str(error),
+                    hint="keep the external data file beside the .onnx file, whole and under its own name",
+                ) from error
+            if array is not None:
+                mapped[tensor.name] = array
+    return mapped
+
+
+def _refused(path: Path, error: Exception) -> UsageError:
+    text = first_line(error)
+    version = onnxruntime.__version__
+    if "opset" in text.lower() or "ir_version" in text.lower() or "ir version" in text.lower():
+        hint = f"newer than onnxruntime {version} reads: upgrade onnxruntime or export with an older opset"
+    elif "is not a registered function" in text or "No opset import" in text or "not found" in text.lower():
+        hint = f"onnxruntime {version} does not know this operator: export the model without custom operators"
+    else:
+        hint = f"check that onnxruntime {version} opens the file by itself"
+    return UsageError("unreadable-model", f"onnxruntime cannot open '{path}'", found=text, hint=hint)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a lower layer said."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,101 @@
+"""Finding out by running it how an ONNX graph takes samples and what shapes its values have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+
+from covscan.capture.onnx_branches import Prepared, prepare
+from covscan.capture.onnx_constants import Array, constant_value
+from covscan.capture.onnx_feeding import bind, declared, pick
+from covscan.capture.onnx_graph import Graph, index_graph
+from covscan.capture.onnx_network import Probe
+from covscan.capture.onnx_session import open_session
+from covscan.data.types import Batch
+from covscan.errors import UsageError
+from covscan.models.types import Checkpoint
+
+_FEW = (2, 3)
+"""Sample counts of the two probing runs: an axis that grows in their ratio is the sample's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A prepared graph and what probing it showed. ``size``: samples that every run must have."""
+
+    prepared: Prepared
+    first: Probe
+    second: Probe | None
+    size: int | None
+
+
+def study(model: onnx.ModelProto, checkpoint: Checkpoint, batch: Batch) -> Study:
+    """Prepare the graph and run it on a few samples. Raises UsageError where it refuses the data."""
+    size, free = _demands(index_graph(model, checkpoint.path.parent), checkpoint, batch)
+    refused: UsageError | None = None
+    for counts in [(size,)] if size else [_FEW, (batch.n,), (1,)]:
+        few = repeated(batch, counts[0])
+        try:
+            prepared = prepare(model, checkpoint.path, free, partial(evaluate, checkpoint, few))
+            probes = [_probe(prepared.graph, checkpoint, repeated(batch, count)) for count in counts]
+        except UsageError as error:
+            if error.code != "model-failed":
+                raise
+            refused = refused or error
+            continue
+        return Study(
+            prepared,
+            probes[0],
+            probes[1] if len(probes) > 1 else None,
+            size or (counts[0] if len(counts) == 1 else None),
+        )
+    raise refused or UsageError("empty-data", "there are no samples to run the model on")
+
+
+def repeated(batch: Batch, count: int) -> Batch:
+    """``count`` samples: the first ones, over again where there are fewer."""
+    return pick(batch, np.arange(count) % batch.n)
+
+
+def _demands(graph: Graph, checkpoint: Checkpoint, batch: Batch) -> tuple[int | None, frozenset[str]]:
+    """(samples that every run must have, names of the inputs that hold samples)."""
+    one, two = (bind(graph.inputs, repeated(batch, count), checkpoint.path) for count in _FEW)
+    free = [name for name in one if one[name].shape != two[name].shape]
+    shapes = {name: shape for name, _, shape in declared(graph.inputs)}
+    fixed = [shapes[name][0] for name in free if one[name].shape[0] != two[name].shape[0]]
+    return next((size for size in fixed if isinstance(size, int)), None), frozenset(free)
+
+
+def evaluate(checkpoint: Checkpoint, batch: Batch, model: onnx.ModelProto, names: Sequence[str]) -> Mapping[str, bool]:
+    """Boolean values of a graph on a batch, by name."""
+    graph = index_graph(model, checkpoint.path.parent)
+    feeds = bind(graph.inputs, batch, checkpoint.path)
+    known: dict[str, Any] = {name: feeds[name] for name in names if name in feeds}
+    known |= {name: constant_value(graph, name) for name in names if name in graph.constants}
+    missing = [name for name in names if name not in known]
+    if missing:
+        known |= open_session(model, checkpoint.path, missing).run(missing, feeds, where="the first samples")
+    return {name: bool(np.asarray(known[name]).reshape(-1)[0]) for name in names}
+
+
+def _probe(graph: Graph, checkpoint: Checkpoint, batch: Batch) -> Probe:
+    """Run the graph once with every value as an output; only shapes and types are kept."""
+    feeds = bind(graph.inputs, batch, checkpoint.path)
+    wanted = [name for name in graph.producer if name not in graph.constants or _is_added(graph, name)]
+    session = open_session(graph.model, checkpoint.path, wanted)
+    values: dict[str, Any] = {**session.run(wanted, feeds, where="the first samples"), **feeds}
+    shapes = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
+    shapes |= {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)}
+    return Probe(batch.n, shapes, {name: _kind(value) for name, value in values.items()})
+
+
+def _is_added(graph: Graph, name: str) -> bool:
+    """Whether a computed constant is added to something, so that its shape says whether it is a bias."""
+    return name not in graph.leaves and any(node.op_type == "Add" for node in graph.readers(name))
+
+
+def _kind(value: Array | list[Any] | dict[Any, Any] | None) -> str:
+    return str(value.dtype) if isinstance(value, np.ndarray) else f"{type(value).__name__} (no tensor)"
