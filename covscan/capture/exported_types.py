@@ -25,8 +25,8 @@ _ATTRIBUTES = {
 def module_types(module: "torch.nn.Module") -> dict[str, str]:
     """Class names by qualified name of the modules that ``torch.export.unflatten`` made; empty for other modules.
 
-    ``{"features.0": "Conv2d"}`` where the module's class is InterpreterModule. Containers that were never called have no
-    class of their own in an export and are left out.
+    ``{"features.0": "Conv2d"}`` where the module's class is InterpreterModule. Containers that were never called
+    have no class of their own in an export and are left out.
     """
     found: dict[str, str] = {}
     for name, child in module.named_modules():
@@ -54,21 +54,15 @@ def module_constants(module: "torch.nn.Module") -> dict[str, dict[str, Any]]:
 def _is_foreign(name: str, module: "torch.nn.Module") -> bool:
     """Whether a container that was never called carries the class of a child, as unflatten leaves it."""
     nodes = list(getattr(module.graph, "nodes", ()))
-    return (
-        bool(name)
-        and bool(list(module.children()))
-        and not any(node.op.startswith("call_") for node in nodes)
-    )
+    return bool(name) and bool(list(module.children())) and not any(node.op.startswith("call_") for node in nodes)
 
 
 def _constants(node: Any) -> dict[str, Any]:
-    schema = getattr(node.target, "_schema", None)
+    schema: Any = getattr(node.target, "_schema", None)
     wanted = _ATTRIBUTES.get(schema.name.partition("::")[2].rstrip("_")) if schema is not None else None
     if wanted is None:
         return {}
-    given = dict(zip((argument.name for argument in schema.arguments), node.args, strict=False)) | dict(
-        node.kwargs
-    )
+    given = dict(zip((argument.name for argument in schema.arguments), node.args, strict=False)) | dict(node.kwargs)
     defaults = {argument.name: argument.default_value for argument in schema.arguments}
     values = {attribute: given.get(name, defaults.get(name)) for name, attribute in wanted.items()}
     return {name: value for name, value in values.items() if value is not None and not hasattr(value, "op")}

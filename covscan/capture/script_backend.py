@@ -1,0 +1,132 @@
+"""Reading what flows through a TorchScript archive, by taps in a copy of its program."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from covscan.capture.script_calls import CallFollower, Visitor
+from covscan.capture.script_flow import ChannelFlow
+from covscan.capture.script_inputs import arguments_for
+from covscan.capture.script_norms import norms_of
+from covscan.capture.script_plan import ScriptDiscovery
+from covscan.capture.script_program import ScriptProgram
+from covscan.capture.script_tap import ScriptTap
+from covscan.capture.tensors import Provenance, tensors_in
+from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
+from covscan.capture.types import Network, Norm, Recorder
+from covscan.config.settings import Settings
+from covscan.data.binding import take
+from covscan.data.types import Batch
+from covscan.errors import UsageError
+from covscan.models.types import Checkpoint, ScriptSource
+
+_FEW = 3
+"""Samples of the discovery pass: few, and a number that other axes seldom have, so that the sample axis stands out."""
+
+
+class ScriptBackend:
+    """The Backend for TorchScript archives, whose modules do not run Python hooks.
+
+    With ``device="auto"`` an archive whose program names the CPU or holds tensors runs there.
+    """
+
+    def __init__(self, source: ScriptSource, settings: Settings) -> None:
+        self._source, self._settings = source, settings
+        self._device = pick_device(settings.device)
+
+    @property
+    def device(self) -> str:
+        """Where the forward passes run."""
+        return str(self._device)
+
+    def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
+        """List what can be tapped, from one forward pass over a few samples. Raises UsageError."""
+        program = self._open(checkpoint)
+        with self._running(program):
+            try:
+                return self._discover(program, checkpoint, take(batch, min(_FEW, batch.n)))
+            except UsageError:
+                # A traced archive may hold the batch size that it was traced with: ask with all, and report that.
+                return self._discover(program, checkpoint, batch)
+
+    def _discover(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch) -> Network:
+        known = Provenance()
+        discovery = ScriptDiscovery(program, batch.n, known)
+        with ChannelFlow(known):
+            self._forward(program, checkpoint, batch, discovery)
+        return discovery.network()
+
+    def measure(
+        self,
+        checkpoint: Checkpoint,
+        network: Network,
+        batches: Iterable[Batch],
+        recorder: Recorder,
+        references: tuple[Checkpoint, ...] = (),
+    ) -> None:
+        """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
+        program = self._open(checkpoint)
+        others = {reference.id: self._open(reference) for reference in references}
+        tap = ScriptTap(program, network, recorder, self._settings, others)
+        for other in others.values():
+            other.module.to(self._device)
+        with self._running(program):
+            for batch in batches:
+                tap.begin(batch)
+                self._forward(program, checkpoint, batch, tap)
+        tap.close()
+
+    def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
+        """The existing normalizations, by module or operator name."""
+        return norms_of(self._open(checkpoint), network)
+
+    def weights(self, checkpoint: Checkpoint) -> Mapping[str, torch.Tensor]:
+        """Parameters and buffers by name, with those that a frozen archive keeps in its program."""
+        return self._open(checkpoint).weights
+
+    def _open(self, checkpoint: Checkpoint) -> ScriptProgram:
+        program = ScriptProgram(self._source.module(checkpoint))
+        if self._settings.device == "auto" and program.needs_cpu():
+            self._device = torch.device("cpu")
+        return program
+
+    @contextmanager
+    def _running(self, program: ScriptProgram) -> Iterator[None]:
+        with left_as_found(program.module, self._device):
+            yield
+
+    def _forward(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch, visitor: Visitor) -> Any:
+        arguments = arguments_for(program.schema, batch, self._device, _dtype(program))
+        seed_everything(self._settings.seed + int(batch.index[0]))
+        try:
+            return program.run(arguments, CallFollower(program.calls, visitor))
+        except RuntimeError as error:
+            raise UsageError(
+                "model-failed",
+                f"'{checkpoint.path}' raised on samples {batch.index[0]} to {batch.index[-1]}: {_cause(error)}",
+                found="inputs " + _describe(program.schema, arguments),
+                hint="check that --data holds what the archive's forward takes, in that shape, order and type",
+            ) from error
+
+
+def _dtype(program: ScriptProgram) -> torch.dtype | None:
+    return next((weight.dtype for weight in program.weights.values() if weight.is_floating_point()), None)
+
+
+def _cause(error: RuntimeError) -> str:
+    """The line of an interpreter's message that says what is wrong; the lines before it are a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    marked = [
+        line for line in lines if line.startswith(("RuntimeError:", "ValueError:", "builtins.", "torch.jit.Error:"))
+    ]
+    return (marked or lines[-1:] or ["no message"])[0]
+
+
+def _describe(schema: Any, arguments: list[Any]) -> str:
+    parts = []
+    for parameter, value in zip(schema.arguments[1:], arguments, strict=True):
+        shapes = [f"{tuple(item.shape)} {str(item.dtype).removeprefix('torch.')}" for item in tensors_in(value)]
+        parts.append(f"{parameter.name}: {', '.join(shapes) or value}")
+    return "; ".join(parts) or "none"
