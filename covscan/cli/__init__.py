@@ -1,1 +1,1 @@
-"""."""
+"""The command line: it parses, calls the pipeline and prints."""

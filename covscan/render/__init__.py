@@ -1,10 +1,14 @@
 """Pure functions from a report to text."""
 
+from typing import TYPE_CHECKING
+
 from covscan.errors import UsageError
 from covscan.registry import resolve
 from covscan.render.look import Look
 from covscan.render.names import nearest
-from covscan.report.types import Report
+
+if TYPE_CHECKING:
+    from covscan.report.types import Report
 
 FORMATS = {
     "text": "covscan.render.as_text:render",
@@ -23,7 +27,7 @@ def check_format(name: str) -> None:
         )
 
 
-def render(report: Report, name: str, look: Look | None = None) -> str:
+def render(report: "Report", name: str, look: Look | None = None) -> str:
     """Write a report in one of ``FORMATS``, ending in a newline. Raises UsageError for another name."""
     check_format(name)
     text: str = resolve(FORMATS[name])(report, look or Look())

@@ -36,9 +36,7 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], available
     return widths
 
 
-def _row(
-    cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int], console: Console
-) -> Iterator[Text]:
+def _row(cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int], console: Console) -> Iterator[Text]:
     wrapped = [
         list(cell.wrap(console, width)) if column.wraps else [cell]
         for cell, column, width in zip(cells, columns, widths, strict=True)
@@ -47,9 +45,7 @@ def _row(
         row = Text()
         for place, lines in enumerate(wrapped):
             row.append(GAP if place else "")
-            row.append_text(
-                _padded(lines[depth] if depth < len(lines) else Text(), widths[place], columns[place])
-            )
+            row.append_text(_padded(lines[depth] if depth < len(lines) else Text(), widths[place], columns[place]))
         yield row
 
 

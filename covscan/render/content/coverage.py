@@ -13,9 +13,7 @@ SHOWN_REASONS = 5
 def section(report: Report, look: Look) -> Section:
     """A line each for skipped, silent and non-finite places, and the notes of the run."""
     notes = tuple(line(printable(note)) for note in report.notes)
-    return Section(
-        f"Coverage: {summary(report.coverage)}", (Items((*_lines(report.coverage, look), *notes)),)
-    )
+    return Section(f"Coverage: {summary(report.coverage)}", (Items((*lines(report.coverage, look), *notes)),))
 
 
 def summary(coverage: Coverage) -> str:
@@ -26,7 +24,8 @@ def summary(coverage: Coverage) -> str:
     )
 
 
-def _lines(coverage: Coverage, look: Look) -> list[Line]:
+def lines(coverage: Coverage, look: Look) -> list[Line]:
+    """A line for each reason to skip, for what never fired, and for what is not finite."""
     most = SHOWN_NAMES if look.brief else None
     by_reason: dict[str, list[str]] = {}
     for skipped in coverage.skipped:
@@ -34,9 +33,7 @@ def _lines(coverage: Coverage, look: Look) -> list[Line]:
         by_reason.setdefault(printable(skipped.reason), []).append(printable(skipped.site) + at)
     ordered = sorted(by_reason.items(), key=lambda entry: len(entry[1]), reverse=True)
     shown = ordered[:SHOWN_REASONS] if look.brief else ordered
-    lines: list[Line] = [
-        (Span(f"{len(sites)} skipped, {reason}: "), *names(sites, most)) for reason, sites in shown
-    ]
+    lines: list[Line] = [(Span(f"{len(sites)} skipped, {reason}: "), *names(sites, most)) for reason, sites in shown]
     others = sum(len(sites) for _, sites in ordered[len(shown) :])
     if others:
         lines.append(line(f"{others} skipped for other reasons (--verbose shows them)"))

@@ -67,6 +67,4 @@ def _row(finding: Finding, shown: dict[str, Span], look: Look) -> tuple[Line, ..
 def _count(findings: Sequence[Finding]) -> str:
     severities = [finding.severity for finding in findings]
     plural = {"error": "errors", "warning": "warnings", "info": "info"}
-    return ", ".join(
-        counted(severities.count(name), name, plural[name]) for name in RANK if name in severities
-    )
+    return ", ".join(counted(severities.count(name), name, plural[name]) for name in RANK if name in severities)

@@ -15,15 +15,9 @@ NAMES = 0.25
 def section(report: Report, look: Look) -> Section:
     """One row per site and measure: value, interval, noise, and whether it counts."""
     first, last = report.checkpoints[0].id, report.checkpoints[-1].id
-    pairs = {
-        (shift.site, shift.position): shift
-        for shift in report.shifts
-        if (shift.from_, shift.to) == (first, last)
-    }
+    pairs = {(shift.site, shift.position): shift for shift in report.shifts if (shift.from_, shift.to) == (first, last)}
     found = [
-        pairs[site.site, site.position]
-        for site in shown(report.sites, False)
-        if (site.site, site.position) in pairs
+        pairs[site.site, site.position] for site in shown(report.sites, False) if (site.site, site.position) in pairs
     ]
     columns = (
         Column("site"),
@@ -36,9 +30,7 @@ def section(report: Report, look: Look) -> Section:
     )
     names = places.fitted([shift.site for shift in found], look, NAMES)
     rows = tuple(row for shift in found for row in _rows(shift, names))
-    legend = line(
-        Span("counts: the interval clears the noise and the value is large enough to matter.", "faint")
-    )
+    legend = line(Span("counts: the interval clears the noise and the value is large enough to matter.", "faint"))
     title = f"All measures, {printable(first)} to {printable(last)}"
     return Section(title, (Table(columns, rows), Items((legend,))))
 
@@ -46,9 +38,7 @@ def section(report: Report, look: Look) -> Section:
 def _rows(shift: Shift, names: dict[str, Span]) -> list[tuple[Line, ...]]:
     named = line(names[shift.site])
     at = line(places.side(shift.position))
-    return [
-        (named, at, line(name.replace("_", " ")), *_cells(found)) for name, found in shift.measures.items()
-    ]
+    return [(named, at, line(name.replace("_", " ")), *_cells(found)) for name, found in shift.measures.items()]
 
 
 def _cells(found: Measure) -> tuple[Line, ...]:

@@ -17,28 +17,20 @@ def section(report: Report, _look: Look) -> Section:
     steps: list[Line] = []
     finding = top(report.findings)
     if finding is not None:
-        steps.append(
-            line(Span(f"covscan rule {finding.code}", "code"), " (what it means, and when it misleads)")
-        )
+        steps.append(line(Span(f"covscan rule {finding.code}", "code"), " (what it means, and when it misleads)"))
     if len(report.checkpoints) == 1:
         steps.append(line("Give more checkpoints of the same run: shifts are measured between them."))
     if len(report.checkpoints) == 2:
         steps.append(line("Give the checkpoints in between as well: they show when it happened."))
     steps += _samples(report)
-    steps.append(
-        line(Span("-o json=report.json", "code"), " (keeps every number; covscan render shows it again)")
-    )
+    steps.append(line(Span("-o json=report.json", "code"), " (keeps every number; covscan render shows it again)"))
     return Section("Next", (Items(tuple(steps)),))
 
 
 def _samples(report: Report) -> list[Line]:
     """More samples, where they would decide something that noise now hides."""
     data = report.data
-    found = [
-        measure
-        for measure in map(primary, report.shifts)
-        if measure is not None and measure.value is not None
-    ]
+    found = [measure for measure in map(primary, report.shifts) if measure is not None and measure.value is not None]
     hidden = [measure for measure in found if not measure.significant and size(measure) >= MATERIAL]
     if not found or len(hidden) < NOISY_SHARE * len(found):
         return []

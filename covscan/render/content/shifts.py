@@ -75,9 +75,7 @@ def _left_out(found: list[Row], shown: list[Row], headings: list[str], layout: L
         lines.append(line(f"{counted(hidden, 'more site')} {what} (--verbose shows them)."))
     skipped = [heading for index, heading in enumerate(headings) if index not in layout.kept]
     if skipped:
-        lines.append(
-            (Span("Too narrow to show: "), *names(skipped, 6), Span(" (the trend and -f json have them)."))
-        )
+        lines.append((Span("Too narrow to show: "), *names(skipped, 6), Span(" (the trend and -f json have them).")))
     return lines
 
 

@@ -51,9 +51,7 @@ def _matters(name: str, read: Reading, sites: list[Site], checkpoint: str) -> bo
     return any(values) if name == "nan/inf" else any(value is not None for value in values)
 
 
-def _row(
-    site: Site, found: Statistics, shares: dict[str, Reading], names: dict[str, Span]
-) -> tuple[Line, ...]:
+def _row(site: Site, found: Statistics, shares: dict[str, Reading], names: dict[str, Span]) -> tuple[Line, ...]:
     cells = [line(names[site.site]), line(places.side(site.position))]
     cells += [line(_value(read(found), compact)) for read in NUMBERS.values()]
     cells += [line(_value(read(found), percent)) for read in shares.values()]
@@ -67,13 +65,9 @@ def _value(value: float | None, write: Callable[[float], str]) -> Span:
 def _remarks(report: Report, sites: list[Site], checkpoint: str) -> list[Line]:
     remarks = []
     if len(report.checkpoints) == 1:
-        remarks.append(
-            line("One checkpoint shows no shift: give two or more to see what moved between them.")
-        )
+        remarks.append(line("One checkpoint shows no shift: give two or more to see what moved between them."))
     reasons: dict[str, int] = {}
     for status in (site.statistics[checkpoint].status for site in sites):
         if status is not None:
             reasons[printable(status)] = reasons.get(printable(status), 0) + 1
-    return remarks + [
-        line(f"n/a at {counted(count, 'site')}: {reason}.") for reason, count in reasons.items()
-    ]
+    return remarks + [line(f"n/a at {counted(count, 'site')}: {reason}.") for reason, count in reasons.items()]

@@ -16,9 +16,7 @@ TIERS = {
 SHOWN_CANDIDATES = 5
 SHOWN_SUGGESTIONS = 5
 NAMES = 0.27
-CAUTION = (
-    "Signals are ranks in the network, 1 the strongest. A candidate is worth an experiment, not a promise."
-)
+CAUTION = "Signals are ranks in the network, 1 the strongest. It is worth an experiment, not a promise."
 
 
 def section(report: Report, look: Look) -> Section:

@@ -1,0 +1,65 @@
+"""``covscan analyze``: check what was asked for, measure, publish, and say how it went."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from covscan.cli.outputs import parse_outputs
+from covscan.cli.publish import publish
+from covscan.cli.streams import payload_only
+from covscan.cli.values import read_settings, read_threshold, read_wishes
+from covscan.config.settings import Settings
+from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
+from covscan.render import check_format
+from covscan.report.types import Report
+
+
+def run(words: Mapping[str, Any]) -> int:
+    """Run the command; ``words`` are its parameters. Returns the exit code."""
+    wishes = read_wishes(words)
+    failing = read_threshold(words["fail_on"])
+    check_format(words["form"])
+    settings = read_settings(words)
+    _check_complete(settings)
+    outputs = parse_outputs(words["output"] or ())
+    with payload_only() as stdout:
+        from covscan.cli.progress import watch
+        from covscan.pipeline import analyze
+
+        report = analyze(settings, progress=watch(quiet=words["quiet"], wishes=wishes), command=_command())
+        publish(report, words["form"], outputs, wishes, stdout)
+    return verdict(report, failing)
+
+
+def _check_complete(settings: Settings) -> None:
+    errors: list[CovscanError] = []
+    if not settings.checkpoints:
+        errors.append(
+            UsageError(
+                "no-checkpoints",
+                "there is nothing to analyze",
+                hint="name checkpoints, a folder or a glob: covscan analyze --data sample.npz runs/ckpt-*.pt",
+            )
+        )
+    if settings.data is None:
+        errors.append(
+            UsageError(
+                "no-data",
+                "there are no samples to run through the model",
+                hint="add --data FILE, or --data file.py:function that returns a DataLoader or any iterable",
+            )
+        )
+    raise_collected(errors)
+
+
+def _command() -> str:
+    return shlex.join(["covscan", *sys.argv[1:]])
+
+
+def verdict(report: Report, failing: tuple[str, ...]) -> int:
+    """The exit code of a finished run; one that measured nothing is never a success."""
+    if report.coverage.measured == 0:
+        return ExitCode.INCONCLUSIVE
+    fails = any(finding.severity in failing for finding in report.findings)
+    return ExitCode.FINDINGS if fails else ExitCode.OK

@@ -1,0 +1,205 @@
+"""The commands and their help; what they do is imported once they are called."""
+
+from typing import Annotated, Any
+
+import typer
+
+from covscan.cli import options
+from covscan.cli.help import GroupedCommand
+from covscan.config.settings import Settings
+
+DEFAULTS = Settings()
+
+CODES = """\b
+Exit codes:
+  0 completed   1 a finding at or above --fail-on   2 something to correct
+  3 a bug in covscan   4 nothing can be concluded   130 interrupted"""
+
+app = typer.Typer(
+    name="covscan",
+    help="Measures how the inputs of every layer shift while a network trains, above which noise, and says "
+    "where a normalization is worth trying.",
+    epilog=f"""\b
+A first run:
+  covscan analyze --model nets.py:build --data sample.npz runs/ckpt-*.pt
+
+{CODES}""",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Version = Annotated[bool, typer.Option("--version", "-V", help="Print the version and exit.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context, version: Version = False) -> int | None:
+    """Print the version, or the help where no command was given."""
+    if version:
+        from covscan.cli.small import print_version
+
+        print_version("text")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+    return None
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Measure a series of checkpoints and say what shifted.",
+    epilog=f"""\b
+Examples:
+  covscan analyze --model nets.py:build --data sample.npz runs/ckpt-*.pt
+  covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
+  covscan analyze --data loader.py:batches -o json=report.json model-*.ts
+
+{CODES}""",
+)
+def analyze(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    per_channel: options.PerChannel = False,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    fail_on: options.FailOn = "never",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> int:
+    """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
+    from covscan.cli.analyze import run
+
+    return run(context.params)
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="List what can be tapped in a model.",
+    epilog="""\b
+Example:
+  covscan sites --model nets.py:build --data sample.npz""",
+)
+def sites(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    form: options.ShortFormat = "text",
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> int:
+    """List what can be tapped in a model: shapes, channel axis, and what is normalized already."""
+    from covscan.cli.sites import run
+
+    return run(context.params)
+
+
+Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code or a name, as COV203.")]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Explain a finding, or list all rules.",
+    epilog="""\b
+Example:
+  covscan rule COV203""",
+)
+def rule(
+    context: typer.Context,
+    code: Code = None,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> int:
+    """Explain a finding: what it measures, when it misleads, what to do; or list all rules."""
+    from covscan.cli.rule import run
+
+    return run(context.params)
+
+
+ReportPath = Annotated[
+    str, typer.Argument(metavar="REPORT.json", help="What analyze -o json=PATH wrote; - reads standard input.")
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    epilog="""\b
+Example:
+  covscan render report.json -f markdown >> "$GITHUB_STEP_SUMMARY" """,
+)
+def render(
+    context: typer.Context,
+    report: ReportPath,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> int:
+    """Show a report again, in any format, without measuring."""
+    from covscan.cli.render import run
+
+    return run(context.params)
+
+
+@app.command(cls=GroupedCommand)
+def schema() -> int:
+    """Print the JSON Schema of the report."""
+    from covscan.cli.small import print_schema
+
+    return print_schema()
+
+
+@app.command(cls=GroupedCommand, short_help="Show what is installed and which devices there are.")
+def doctor(
+    context: typer.Context,
+    form: options.ShortFormat = "text",
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> int:
+    """Show what is installed, which devices there are, and what the terminal can show."""
+    from covscan.cli.doctor import run
+
+    return run(context.params)
+
+
+@app.command(cls=GroupedCommand)
+def version(form: options.ShortFormat = "text") -> int:
+    """Print the version."""
+    from covscan.cli.small import print_version
+
+    return print_version(form)
+
+
+def command() -> Any:
+    """The whole command line, as typer's own object for it."""
+    return typer.main.get_command(app)

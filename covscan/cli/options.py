@@ -1,0 +1,142 @@
+"""The options that several commands share, with their help."""
+
+from typing import Annotated
+
+import typer
+
+MODEL, DATA, MEASUREMENT, OUTPUT = "Model", "Sample data", "Measurement", "Output"
+
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CHECKPOINTS]...",
+        help="Files, folders or globs: .pt .pth .bin .ckpt .safetensors .pt2 .onnx, or a Hugging Face folder.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FACTORY",
+        rich_help_panel=MODEL,
+        help="file.py:function or package.module:function that returns the untrained network. "
+        "Not needed where the checkpoint holds it (ONNX, TorchScript, .pt2, Hugging Face).",
+    ),
+]
+ModelArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-arg",
+        metavar="KEY=VALUE",
+        rich_help_panel=MODEL,
+        help="A keyword argument of the factory; a number, True, None or a list is read as such. Repeatable.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", rich_help_panel=MODEL, help="Unpickle whole modules, which runs code from the checkpoint."),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        rich_help_panel=DATA,
+        help=".npz .npy .pt .safetensors .csv .parquet .arrow .jsonl, a folder of images, "
+        "or file.py:function that returns a DataLoader or any iterable.",
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", metavar="NAME", rich_help_panel=DATA, help="The array that holds the labels."),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option("--mask", metavar="NAME", rich_help_panel=DATA, help="The array that is 0 where there is padding."),
+]
+Samples = Annotated[
+    int, typer.Option("--samples", min=1, metavar="N", rich_help_panel=DATA, help="Samples to read at most.")
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", rich_help_panel=DATA, help="Samples in a batch.")
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", metavar="N", rich_help_panel=DATA, help="Chooses the samples and the positions."),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", rich_help_panel=MEASUREMENT, help="Where to run: auto, cpu, cuda or mps."),
+]
+Positions = Annotated[
+    str,
+    typer.Option(
+        "--positions",
+        metavar="N|all",
+        rich_help_panel=MEASUREMENT,
+        help="Pixels or tokens read per sample and site at most.",
+    ),
+]
+Sites = Annotated[
+    list[str] | None,
+    typer.Option("--sites", metavar="GLOB", rich_help_panel=MEASUREMENT, help="Measure only these. Repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", rich_help_panel=MEASUREMENT, help="Leave these out. Repeatable."),
+]
+TrainBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--train-batch-size",
+        min=1,
+        metavar="N",
+        rich_help_panel=MEASUREMENT,
+        help="Batch size of the training, per device: decides which normalizations are possible.",
+    ),
+]
+PerChannel = Annotated[
+    bool,
+    typer.Option("--per-channel", rich_help_panel=MEASUREMENT, help="Write per-channel statistics to the JSON report."),
+]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        rich_help_panel=OUTPUT,
+        help="What standard output gets: text, json or markdown.",
+    ),
+]
+ShortFormat = Annotated[
+    str,
+    typer.Option("--format", "-f", metavar="FORMAT", rich_help_panel=OUTPUT, help="text or json."),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", "-o", metavar="FORMAT=PATH", rich_help_panel=OUTPUT, help="Write a file as well. Repeatable."
+    ),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="SEVERITY",
+        rich_help_panel=OUTPUT,
+        help="Exit with 1 at a finding of this severity or a higher one: error, warning, info or never.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="No progress; findings and errors stay.")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Every site, every measure, nothing cut short."),
+]
+Color = Annotated[
+    str,
+    typer.Option("--color", metavar="WHEN", rich_help_panel=OUTPUT, help="auto, always or never."),
+]
+NoColor = Annotated[bool, typer.Option("--no-color", rich_help_panel=OUTPUT, help="The same as --color never.")]

@@ -1,0 +1,124 @@
+"""Files of ``-o FORMAT=PATH``: checked before the measurement, written after it, all or none."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covscan.errors import CovscanError, UsageError, raise_collected
+from covscan.render import FORMATS, Look, check_format, render
+from covscan.report.types import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A format and the file that it goes to, symbolic links followed."""
+
+    format: str
+    path: Path
+
+
+def parse_outputs(options: Sequence[str]) -> list[Output]:
+    """Read ``FORMAT=PATH`` options and check that each file can be written. Raises every problem at once."""
+    outputs: list[Output] = []
+    errors: list[CovscanError] = []
+    for option in options:
+        try:
+            output = _parse(option)
+            _check(output, outputs)
+            outputs.append(output)
+        except UsageError as error:
+            errors.append(error)
+    raise_collected(errors)
+    return outputs
+
+
+def _parse(option: str) -> Output:
+    name, equals, path = option.partition("=")
+    if not equals or not path:
+        raise UsageError(
+            "bad-output",
+            f"'-o {option}' is not FORMAT=PATH",
+            hint=f"write for example '-o json={option or 'report.json'}'; formats are {', '.join(FORMATS)}",
+        )
+    check_format(name)
+    return Output(name, Path(os.path.realpath(path)))
+
+
+def _check(output: Output, others: Sequence[Output]) -> None:
+    if any(output.path == other.path for other in others):
+        raise UsageError("bad-output", f"two outputs go to '{output.path}'", hint="give each its own file")
+    if output.path.is_dir():
+        raise UsageError(
+            "unwritable-output",
+            f"'{output.path}' is a folder",
+            hint=f"name a file in it: -o {output.format}={output.path / 'report'}.{output.format}",
+        )
+    if not output.path.parent.is_dir():
+        raise UsageError(
+            "unwritable-output",
+            f"there is no folder '{output.path.parent}' to write into",
+            hint=f"create it: mkdir -p '{output.path.parent}'",
+        )
+    if _is_plain(output.path):
+        _probe(output.path)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether the path may be replaced by renaming; a device or a pipe must be written to."""
+    return path.is_file() or not path.exists()
+
+
+def _probe(path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "unwritable-output",
+        f"cannot write '{path}'",
+        found=error.strerror or str(error),
+        hint="choose another folder, or see to its permissions and its space",
+    )
+
+
+def write_outputs(report: Report, outputs: Sequence[Output], *, verbose: bool) -> None:
+    """Render the report into its files; where one cannot be written, none is replaced."""
+    texts = [(output.path, render(report, output.format, Look(verbose=verbose))) for output in outputs]
+    prepared: list[tuple[Path, Path]] = []
+    try:
+        for path, text in texts:
+            prepared.append((path, _write(path, text)))
+        for path, written in prepared:
+            if written != path:
+                written.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        for path, written in prepared:
+            if written != path:
+                written.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write beside ``path`` and return where; devices and pipes are written to themselves."""
+    content = text.encode("utf-8", "backslashreplace")
+    if not _is_plain(path):
+        path.write_bytes(content)
+        return path
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        if path.exists():
+            temporary.chmod(path.stat().st_mode)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    return temporary

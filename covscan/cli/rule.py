@@ -1,0 +1,61 @@
+"""``covscan rule``: explain a finding, or list what there is."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from covscan.cli.streams import deliver, look_for
+from covscan.cli.values import read_wishes
+from covscan.errors import ExitCode, UsageError
+from covscan.render.blocks import Column, Section, Span, Table, Tone, line
+from covscan.render.look import Look
+from covscan.render.names import nearest
+from covscan.rules import pages
+
+
+def run(words: Mapping[str, Any]) -> int:
+    """Run the command; ``words`` are its parameters. Returns the exit code."""
+    look = look_for(sys.stdout, read_wishes(words))
+    code = words["code"]
+    deliver(sys.stdout, _list(look) if code is None else _explain(code, look))
+    return ExitCode.OK
+
+
+def _list(look: Look) -> str:
+    from covscan.render.as_text import draw
+
+    columns = (Column("code"), Column("severity"), Column("name"), Column("summary", wraps=True))
+    rows = tuple(
+        (
+            line(Span(page.code, "strong")),
+            line(Span(page.severity, _tone(page.severity))),
+            line(page.name),
+            line(page.summary),
+        )
+        for page in pages()
+    )
+    return draw([Section("Rules", (Table(columns, rows),))], look)
+
+
+def _tone(severity: str) -> Tone:
+    tones: dict[str, Tone] = {"error": "error", "warning": "warning", "info": "info"}
+    return tones.get(severity, "plain")
+
+
+def _explain(word: str, look: Look) -> str:
+    known = {name.lower(): page for page in pages() for name in (page.code, page.name)}
+    page = known.get(word.lower())
+    if page is None:
+        codes = [name for page in known.values() for name in (page.code, page.name)]
+        raise UsageError("unknown-rule", f"there is no rule '{word}'", hint=_nearest(word, codes))
+    text = f"# {page.code} {page.name} ({page.severity})\n\n{page.summary}\n\n{page.body.strip()}\n"
+    if not look.terminal:
+        return text
+    from covscan.render.as_page import render_page
+
+    return render_page(text, look)
+
+
+def _nearest(word: str, codes: list[str]) -> str:
+    hint = nearest(word, codes)
+    return hint if hint.startswith("did you mean") else "'covscan rule' lists them all"

@@ -1,0 +1,25 @@
+"""The commands that print one thing."""
+
+import json
+import sys
+
+from covscan.cli.streams import deliver
+from covscan.cli.values import choice
+from covscan.errors import ExitCode
+from covscan.version import __version__
+
+
+def print_version(form: str) -> int:
+    """Print the version, alone or as JSON."""
+    as_json = choice("--format", form, ("text", "json")) == "json"
+    text = json.dumps({"name": "covscan", "version": __version__}) if as_json else f"covscan {__version__}"
+    deliver(sys.stdout, f"{text}\n")
+    return ExitCode.OK
+
+
+def print_schema() -> int:
+    """Print the JSON Schema of the report."""
+    from covscan.report import schema
+
+    deliver(sys.stdout, json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+    return ExitCode.OK

@@ -1,0 +1,141 @@
+"""Standard output for the payload alone, and what a stream can show."""
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from covscan.errors import UsageError
+from covscan.render.look import UNICODE, Look
+
+DEFAULT_WIDTH = 80
+
+
+@contextlib.contextmanager
+def payload_only() -> Iterator[TextIO]:
+    """Yield standard output, while everything else that is written there goes to standard error.
+
+    That is a user's factory, a library's warning, a C extension: they are diverted below Python, by descriptor,
+    unless ``sys.stdout`` has already been replaced by something else.
+    """
+    stdout = sys.stdout
+    stdout.flush()
+    if sys.__stdout__ is None or sys.__stdout__ is not stdout or not _is_open(2):
+        with contextlib.redirect_stdout(sys.stderr):
+            yield stdout
+        return
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            open(saved, "w", encoding=stdout.encoding, closefd=False) as payload,
+        ):
+            yield payload
+    finally:
+        _flush_c_library()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _flush_c_library() -> None:
+    """Push out what C code has printed, before its descriptor becomes standard output again."""
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
+
+
+def deliver(stream: TextIO, text: str, *, encoding: str | None = None) -> None:
+    """Write the payload, in the stream's encoding or another; what it lacks is spelled out.
+
+    A reader that has gone away (``| head``) is no error. Raises UsageError where the stream takes nothing else.
+    """
+    content = text.encode(encoding or stream.encoding or "utf-8", "backslashreplace")
+    try:
+        stream.buffer.write(content)
+        stream.flush()
+    except BrokenPipeError:
+        abandon(stream)
+    except OSError as error:
+        abandon(stream)
+        raise UsageError(
+            "unwritable-output",
+            "cannot write to standard output",
+            found=error.strerror or str(error),
+            hint="free some space, or write to a file with -o FORMAT=PATH",
+        ) from error
+
+
+def abandon(stream: TextIO) -> None:
+    """Let what is still buffered for a stream go nowhere, so that nothing complains about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def ensure_streams() -> None:
+    """Give a process that was started with closed standard streams some that swallow everything."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user said about how things shall look."""
+
+    color: str = "auto"
+    verbose: bool = False
+
+
+def look_for(stream: TextIO, wishes: Wishes) -> Look:
+    """What a stream can show: flags first, then NO_COLOR, FORCE_COLOR and COLUMNS, then what it is."""
+    terminal = stream.isatty()
+    return Look(
+        width=_width(stream, terminal),
+        terminal=terminal,
+        color=_color(wishes.color, terminal),
+        unicode=_can_show(stream.encoding or "utf-8"),
+        verbose=wishes.verbose,
+    )
+
+
+def _color(wish: str, terminal: bool) -> bool:
+    if wish != "auto":
+        return wish == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return terminal and os.environ.get("TERM") != "dumb"
+
+
+def _width(stream: TextIO, terminal: bool) -> int | None:
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    if not terminal:
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
+    except OSError:
+        return DEFAULT_WIDTH
+
+
+def _can_show(encoding: str) -> bool:
+    signs = "".join((*UNICODE.severities, UNICODE.ramp, UNICODE.rule, UNICODE.arrow, UNICODE.source, UNICODE.bullet))
+    try:
+        signs.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
