@@ -11,7 +11,7 @@ from covscan.registry import resolve
 
 if TYPE_CHECKING:
     from covscan.data.contents import Contents
-    from covscan.data.samples import OpenSamples
+    from covscan.data.samples import OpenSamples, delete_folder
 
 _IMAGES = "covscan.data.images:read_images"
 
@@ -46,12 +46,17 @@ def open_samples(settings: Settings) -> "OpenSamples":
     seeded hash, in ascending order; of an iterable the first ones, kept in a temporary folder. Raises
     UsageError.
     """
-    from covscan.data.samples import OpenSamples
+    from covscan.data.samples import OpenSamples, delete_folder
 
     for name, value in (("--samples", settings.samples), ("--batch-size", settings.batch_size)):
         if value < 1:
             raise UsageError("bad-setting", f"{name} must be at least 1", found=str(value))
-    return OpenSamples(_contents(settings), settings)
+    contents = _contents(settings)
+    try:
+        return OpenSamples(contents, settings)
+    except BaseException:
+        delete_folder(contents.temporary)
+        raise
 
 
 def _contents(settings: Settings) -> "Contents":

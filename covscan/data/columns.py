@@ -67,7 +67,7 @@ def to_arrays(
             arrays[name] = np.unique([str(value) for value in values], return_inverse=True)[1].astype(
                 np.int64
             )
-        elif isinstance(first, list | tuple | np.ndarray) and np.ndim(values) != 2:
+        elif isinstance(first, list | tuple | np.ndarray):
             arrays[name], padding = pad(values, name, labels)
             mask = padding if mask is None else mask
         else:

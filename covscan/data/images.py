@@ -34,8 +34,8 @@ def read_images(path: Path, settings: Settings) -> Contents:
     index = choose_rows(len(files), settings.samples, settings.seed)
     chosen = [files[number] for number in index]
     size, note = _common_size(chosen)
-    classes = sorted({file.relative_to(path).parts[0] for file in files if file.parent != path})
     labelled = path.is_dir() and all(file.parent != path for file in files)
+    classes = sorted({file.relative_to(path).parts[0] for file in files}) if labelled else []
     with Spool() as spool:
         for number, file in zip(index.tolist(), chosen, strict=True):
             sample: dict[str, Any] = {"image": _pixels(file, size)}

@@ -22,7 +22,8 @@ def read_npy(path: Path, settings: Settings) -> Contents:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise _unreadable(path, error) from error
-    if not isinstance(array, np.ndarray):
+    if isinstance(array, np.lib.npyio.NpzFile):
+        array.close()
         raise UsageError(
             "unreadable-data", f"{str(path)!r} is an archive of arrays", hint="rename it to .npz"
         )
@@ -79,7 +80,7 @@ def _text(array: Array) -> str:
 
 def _unreadable(path: Path, error: Exception, name: str = "") -> UsageError:
     where = f"{name!r} in {str(path)!r}" if name else f"{str(path)!r}"
-    pickled = "pickle" in str(error).lower() or "object array" in str(error).lower()
+    pickled = any(word in str(error) for word in ("pickle", "Object arrays", "Python objects"))
     return UsageError(
         "unreadable-data",
         f"{where} cannot be read as numpy data",

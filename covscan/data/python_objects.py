@@ -26,10 +26,10 @@ def read_function(spec: str, settings: Settings, open_path: Reopen) -> Contents:
 def read_object(value: Any, settings: Settings, open_path: Reopen, name: str = "") -> Contents:
     """Contents of a Python object.
 
-    A tuple of arrays, an array and a mapping of arrays hold the whole data set. A torch ``Dataset`` yields
-    samples: of one with a length the samples are chosen by seed. Any other iterable yields batches, of which
-    the first samples are read, as they are of data sets without a length. A function is called without
-    arguments, once. Raises UsageError.
+    A tuple of arrays, a list of arrays of one length and different kinds, an array and a mapping of arrays
+    hold the whole data set. A torch ``Dataset`` yields samples: of one with a length the samples are chosen
+    by seed. Any other iterable yields batches, of which the first samples are read, as they are of data sets
+    without a length. A function is called without arguments, once. Raises UsageError.
     """
     label = name or f"a {type(value).__name__} from Python"
     if _is_function(value):
@@ -43,9 +43,7 @@ def read_object(value: Any, settings: Settings, open_path: Reopen, name: str = "
 
         columns = {str(column): value[column].to_numpy() for column in value.columns}
         index = choose_rows(len(value), settings.samples, settings.seed)
-        return of_columns(
-            {key: array[index] for key, array in columns.items()}, index, len(value), settings, label
-        )
+        return of_columns({key: array[index] for key, array in columns.items()}, index, len(value), settings, label)
     if _is_whole(value):
         return of_arrays(value, settings, label)
     if _yields_samples(value):
@@ -80,8 +78,15 @@ def _is_whole(value: Any) -> bool:
     if isinstance(value, tuple):
         return bool(value) and all(is_array(part) or part is None for part in value)
     if isinstance(value, list):
-        return bool(value) and not is_array(value[0]) and _leads_to_number(value)
+        return _leads_to_number(value) or _is_inputs_and_labels(value)
     return is_array(value) or isinstance(value, Mapping)
+
+
+def _is_inputs_and_labels(values: list[Any]) -> bool:
+    """Whether a list holds arrays of one length but of different kinds, which batches never are."""
+    if len(values) < 2 or not all(is_array(value) for value in values):
+        return False
+    return len({value.shape[:1] for value in values}) == 1 and len({(value.ndim, value.dtype) for value in values}) > 1
 
 
 def _leads_to_number(value: Any) -> bool:

@@ -35,7 +35,7 @@ class OpenSamples:
             raise empty(contents.description)
         self._runs = contents.runs
         self._batch_size = settings.batch_size
-        self._finalizer = weakref.finalize(self, _delete, contents.temporary, os.getpid())
+        self._finalizer = weakref.finalize(self, _delete_own, contents.temporary, os.getpid())
         self._target = self._part("target", settings.target) or contents.target
         self._mask = self._part("mask", settings.mask)
         index = np.concatenate([run.index for run in self._runs])
@@ -45,6 +45,7 @@ class OpenSamples:
         self.description = contents.description
         first = self._runs[0].structure
         self.names: tuple[str, ...] = tuple(k for k in first.keys if k != self._target) if first.named else ()
+        next(self.batches())  # a mask that is none is an error now and not halfway through
         self.fingerprint, self.nonfinite = _digest(self._runs, self._target)
 
     def batches(self) -> Iterator[Batch]:
@@ -82,8 +83,7 @@ class OpenSamples:
                 raise UsageError(
                     f"unknown-{what}",
                     f"--{what} {name}: the data has no array of that name",
-                    found=("arrays " if run.structure.named else "arrays without names, by place: ")
-                    + ", ".join(keys),
+                    found=("arrays " if run.structure.named else "arrays without names, by place: ") + ", ".join(keys),
                     hint=f"did you mean {close[0]!r}?" if close else "name one of them",
                 )
         return name
@@ -104,7 +104,7 @@ def _digest(runs: tuple[Run, ...], target: str | None) -> tuple[str, int]:
     for run in runs:
         targets = leaf_numbers(dict(run.structure.parts).get(target or ""))
         for number, name in enumerate(run.structure.leaves):
-            row_bytes = max(1, run.arrays[number].nbytes // max(1, len(run.rows)))
+            row_bytes = max(1, run.arrays[number][:1].nbytes) if number not in run.constants else 1
             step = len(run.rows) if number in run.constants else max(1, _CHUNK_BYTES // row_bytes)
             for start in range(0, len(run.rows), step):
                 array = _cut(run, number, slice(start, start + step))
@@ -119,7 +119,13 @@ def _digest(runs: tuple[Run, ...], target: str | None) -> tuple[str, int]:
     return digest.hexdigest(), nonfinite
 
 
-def _delete(folder: Path | None, owner: int) -> None:
-    """A process that was forked off must not delete what its parent still reads."""
-    if folder is not None and os.getpid() == owner:
+def delete_folder(folder: Path | None) -> None:
+    """Delete what was spooled, if anything was."""
+    if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete_own(folder: Path | None, owner: int) -> None:
+    """A process that was forked off must not delete what its parent still reads."""
+    if os.getpid() == owner:
+        delete_folder(folder)

@@ -1,6 +1,8 @@
 """Sample data that torch or safetensors wrote; never runs code from the file."""
 
+import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,17 +53,8 @@ def read_safetensors(path: Path, settings: Settings) -> Contents:
 
 
 def _load(path: Path) -> Any:
-    import pickle
-
-    import torch
-
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap" not in str(error):
-                raise
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return _load_tensors(path)
     except pickle.UnpicklingError as error:
         blocked = _BLOCKED.search(str(error))
         raise UsageError(
@@ -77,3 +70,17 @@ def _load(path: Path) -> Any:
             found=(str(error).splitlines() or [type(error).__name__])[0],
             hint="the file may be cut short: write it again",
         ) from error
+
+
+def _load_tensors(path: Path) -> Any:
+    """Mapped from disk where the format allows that; what torch warns of is either an error afterwards or nothing."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            return torch.load(path, map_location="cpu", weights_only=True)
