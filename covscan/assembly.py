@@ -9,7 +9,7 @@ from covscan.capture.types import Network, SiteKey
 from covscan.capture.types import Site as TappedSite
 from covscan.config import Settings
 from covscan.data.types import Samples
-from covscan.engine.series import SiteShift, Step, all_sites
+from covscan.engine.series import AT_AN_INPUT, SiteShift, Step, all_sites, no_excess
 from covscan.measures.describe import describe, per_channel
 from covscan.measures.norms import norm_evidence
 from covscan.measures.result import Result
@@ -145,7 +145,7 @@ class Assembly:
                 position=site.position,
                 from_=shift.start,
                 to=shift.end,
-                measures={name: _measure(result) for name, result in shift.measures.items()},
+                measures={name: _measure(result) for name, result in _seen_from(site, shift.measures).items()},
                 channels_shifted=shift.channels_shifted,
             )
             for site in sites
@@ -208,6 +208,11 @@ class Assembly:
 def _canonical(site: records.Site) -> SiteKey:
     same = site.same_as
     return SiteKey(same.site, same.position) if same else SiteKey(site.site, site.position)
+
+
+def _seen_from(site: records.Site, measures: dict[str, Result]) -> dict[str, Result]:
+    """The measures of a tensor under one of its names; what a layer adds is said at its output alone."""
+    return measures | no_excess(AT_AN_INPUT) if site.same_as else measures
 
 
 def _rectified(site: TappedSite) -> bool:

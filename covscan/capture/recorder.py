@@ -10,6 +10,8 @@ from covscan.stats import BlockMoments, SiteSummary
 
 _REPLAY_SHARE = 16
 _REPLAY_LEAST = 32
+_LIGHT_WORK = 2**19
+"""Multiplications for one sample that cost less than reading its rows does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ class SummaryRecorder:
             return
         summary.update(rows.values, batch.index[rows.sample], rows.position, batch.block[rows.sample])
 
-    def wants_replay(self, batch: Batch) -> bool:
-        """True for every so-many-th batch, so that 1/16 of the samples, and at least 32, are replayed."""
+    def wants_replay(self, batch: Batch, work: int | None = None) -> bool:
+        """True for light modules, else for every so-many-th batch: 1/16 of the samples, and at least 32."""
         ordinal = self._ordinal.setdefault(int(batch.index[0]), len(self._ordinal))
-        return ordinal % self._every == 0
+        return ordinal % self._every == 0 or (work is not None and work <= _LIGHT_WORK)
 
     def replay(self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch) -> None:
         """Reduce one module's output with two sets of weights on the same input."""

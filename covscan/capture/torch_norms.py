@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from covscan.capture.torch_modules import class_names
-from covscan.capture.types import Float, Module, Network, Norm, Site
+from covscan.capture.types import Float, Module, Network, Norm, Site, base_name
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ def norms_of(model: "torch.nn.Module", network: Network) -> dict[str, Norm]:
     modules = dict(model.named_modules())
     found: dict[str, Norm] = {}
     for call in network.modules:
-        base = call.name.split("#")[0]
+        base = base_name(call.name)
         if call.role != "norm" or base in found or base not in modules:
             continue
         found[base] = _norm(modules[base], _input_site(call, sites))

@@ -11,18 +11,13 @@ from covscan.capture.attention import Logits, Scores, watching_attention
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.sequences import readable
 from covscan.capture.tensors import Origin, Provenance
-from covscan.capture.types import Layout, Module, Network, Role, Saturation, Site, SiteKey, Skip
+from covscan.capture.types import Layout, Module, Network, Role, Saturation, Site, SiteKey, Skip, base_name, call_name
 
 if TYPE_CHECKING:
     import torch
 
 _CONTAINERS = ("ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "Identity")
 _ATTENTION_WORDS = ("attn", "attention")
-
-
-def call_name(name: str, call: int) -> str:
-    """A module's name, with ``#2`` and on behind its later calls."""
-    return name if call == 0 else f"{name}#{call + 1}"
 
 
 @dataclass(slots=True)
@@ -223,7 +218,7 @@ class Discovery:
         if frame is None or (isinstance(logits, Scores) and not any(word in words for word in _ATTENTION_WORDS)):
             self.attention.append(None)
             return
-        count = sum(1 for key in self.attention if key is not None and key.site.split("#")[0] == frame.base)
+        count = sum(1 for key in self.attention if key is not None and base_name(key.site) == frame.base)
         key = SiteKey(call_name(frame.base, count), "logits")
         self.attention.append(key)
         heads = logits.shape[1]

@@ -1,6 +1,7 @@
 """Running somebody's module without leaving a trace in it."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -48,7 +49,8 @@ def left_as_found(model: "torch.nn.Module", device: "torch.device") -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(enabled=True))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if "torch._dynamo" in sys.modules:  # only then can anything be compiled; importing it would cost seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             torch.backends.mha.set_fastpath_enabled(False)
             model.eval()

@@ -1,5 +1,6 @@
 """The hooks of a measuring pass: read, reduce, replay, and keep nothing."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from covscan.capture.attention import Logits, Scores, watching_attention
 from covscan.capture.reading import Reader, UnreadableError
 from covscan.capture.sequences import readable
-from covscan.capture.torch_plan import call_name, own_parameters
-from covscan.capture.types import Layout, Network, Recorder, Rows, Site, SiteKey
+from covscan.capture.torch_plan import own_parameters
+from covscan.capture.types import Layout, Network, Recorder, Rows, Site, SiteKey, base_name, call_name
 from covscan.config import Settings
 from covscan.data.types import Batch
 
@@ -36,13 +37,14 @@ class Tap:
         self._model, self._recorder, self._settings = model, recorder, settings
         self._wanted: dict[str, dict[SiteKey, Site]] = defaultdict(dict)
         for site in network.measured():
-            self._wanted[site.key.site.split("#")[0]][site.key] = site
+            self._wanted[base_name(site.key.site)][site.key] = site
         self._attention = attention
         self._fired: set[SiteKey] = set()
         self._calls: Counter[str] = Counter()
         self._attended = 0
         self._replaying = False
         self._moved = self._compare(network, references)
+        self._work = {name: self._work_of(name, next(iter(weights.values()))) for name, weights in self._moved.items()}
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -53,7 +55,7 @@ class Tap:
                 if name in self._wanted:
                     handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
                     handles.append(module.register_forward_hook(self._after(name), with_kwargs=True))
-            if any(key in self._wanted.get(key.site.split("#")[0], {}) for key in self._attention if key):
+            if any(key in self._wanted.get(base_name(key.site), {}) for key in self._attention if key):
                 with watching_attention(lambda: self._batch.n, self._logits):
                     yield
             else:
@@ -66,7 +68,6 @@ class Tap:
         """Get ready for one batch."""
         self._batch = batch
         self._reader = Reader(batch, self._settings.positions, self._settings.seed)
-        self._replays = bool(self._moved) and self._recorder.wants_replay(batch)
         self._calls.clear()
         self._attended = 0
 
@@ -99,7 +100,7 @@ class Tap:
                 return
             name = call_name(base, self._calls[base] - 1)
             rows = self._read(SiteKey(name, "output"), base, output)
-            if rows is not None and self._replays and name in self._moved:
+            if rows is not None and name in self._moved and self._recorder.wants_replay(self._batch, self._work[name]):
                 self._replay(name, module, args, kwargs, rows)
 
         return leave
@@ -129,7 +130,7 @@ class Tap:
             return
         number, self._attended = self._attended, self._attended + 1
         key = self._attention[number] if number < len(self._attention) else None
-        if key is not None and key in self._wanted.get(key.site.split("#")[0], {}):
+        if key is not None and key in self._wanted.get(base_name(key.site), {}):
             self._fired.add(key)
             self._recorder.record(key, logits.rows(self._reader), self._batch)
 
@@ -142,7 +143,7 @@ class Tap:
         modules = dict(self._model.named_modules())
         moved: dict[str, dict[str, dict[str, torch.Tensor]]] = defaultdict(dict)
         for call in network.modules:
-            base = call.name.split("#")[0]
+            base = base_name(call.name)
             if not call.has_parameters or call.output is None or call.role == "block":
                 continue
             if call.output not in self._wanted.get(base, {}):
@@ -158,12 +159,19 @@ class Tap:
                     moved[call.name][reference] = theirs
         return dict(moved)
 
+    def _work_of(self, name: str, weights: "Mapping[str, torch.Tensor]") -> int:
+        """Multiplications for one sample, as if every weight met every position."""
+        site = self._wanted[base_name(name)][SiteKey(name, "output")]
+        taken = (site.layout.sample_axis, site.layout.channel_axis)
+        positions = math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken)
+        return positions * site.layout.folded * sum(weight.numel() for weight in weights.values())
+
     def _replay(self, name: str, module: "torch.nn.Module", args: Any, kwargs: Any, actual: Rows) -> None:
         import torch
 
         own = own_parameters(module)
         key = SiteKey(name, "output")
-        site = self._wanted[name.split("#", maxsplit=1)[0]][key]
+        site = self._wanted[base_name(name)][key]
         self._replaying = True
         try:
             for reference, weights in self._moved[name].items():

@@ -18,6 +18,16 @@ Position = Literal["input", "output", "logits"]
 Role = Literal["layer", "activation", "norm", "block", "attention", "other"]
 
 
+def call_name(name: str, call: int) -> str:
+    """A module's name, with ``#2`` and on behind its later calls."""
+    return name if call == 0 else f"{name}#{call + 1}"
+
+
+def base_name(name: str) -> str:
+    """The name of the module behind the name of one of its calls."""
+    return name.partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class SiteKey:
     """Names one tensor of the network: module name (``#2`` behind a second call) or ONNX value, and which side."""
@@ -159,8 +169,11 @@ class Recorder(Protocol):
         """Reduce the rows of one site in one batch. Called once per site and batch."""
         ...
 
-    def wants_replay(self, batch: Batch) -> bool:
-        """Whether replays are to be done on this batch: on a few, evenly spread over the run."""
+    def wants_replay(self, batch: Batch, work: int | None = None) -> bool:
+        """Whether a module is to be replayed on this batch; ``work`` is its multiplications for one sample.
+
+        Light modules are replayed on every batch, the others on a few that are evenly spread over the run.
+        """
         ...
 
     def skip(self, site: str, reason: str) -> None:

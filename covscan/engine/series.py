@@ -20,6 +20,8 @@ from covscan.measures.result import Result
 from covscan.models.types import Checkpoint
 from covscan.stats import SiteSummary
 
+AT_AN_INPUT = "an input: what a layer adds is said at its output"
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -140,11 +142,16 @@ def _excess(
         return excess(replay.actual, replay.counterfactual, later.moments.pooled(), noise)
     if module is not None and module.role == "activation" and not module.has_parameters:
         return nothing_added()
-    reason = "an input: what is added shows at the layers' outputs"
+    reason = AT_AN_INPUT
     if key.position == "output":
         reason = "not the output of one layer with weights that could be replayed"
     elif key.position == "logits":
         reason = "attention logits: see the layers that project queries and keys"
+    return no_excess(reason)
+
+
+def no_excess(reason: str) -> dict[str, Result]:
+    """The excess measures where there is nothing to replay."""
     return {name: Result.missing(reason) for name in EXCESS_NAMES}
 
 

@@ -62,8 +62,8 @@ def _cdf_difference(take_a: Int, take_b: Int, order: Int) -> Float64:
 def _bin_counts(values: Float64, edges: Float64, take: Int) -> Float64:
     """(replicates, channels, bins) how many taken values lie in each bin."""
     below = (values[None] > edges[:, None]).sum(axis=0)  # (rows, channels) bin of each value
-    counts = np.stack([take @ (below == number) for number in range(BINS)], axis=-1)
-    return counts.astype(np.float64)
+    weights = take.astype(np.float64)
+    return np.stack([weights @ (below == number).astype(np.float64) for number in range(BINS)], axis=-1)
 
 
 def wasserstein_1(pair: DistributionPair) -> Float64:
