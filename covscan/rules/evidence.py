@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 class Evidence:
     """Everything a rule may look at; plain values, so that judging needs neither torch nor numpy.
 
-    ``norms`` is by checkpoint id, then module name. ``weights_nonfinite`` names, by checkpoint id, the weights that
-    hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it was not said.
-    ``sequence`` says whether positions are tokens or time steps rather than pixels, by site name.
+    ``norms`` is by checkpoint id, then module name. ``weights_nonfinite`` names, by checkpoint id, the
+    weights that hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it
+    was not said. ``sequence`` says whether positions are tokens or time steps rather than pixels, by site
+    name.
     """
 
     model: Model

@@ -1,0 +1,139 @@
+"""Scale that grows or vanishes from layer to layer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from covscan.report.types import Checkpoint
+from covscan.rules.evidence import Evidence
+from covscan.rules.firing import Firing
+from covscan.rules.lookup import Layer, graph_of, hidden_layers, last, statistics
+from covscan.rules.words import number
+
+STRONG, SUSTAINED = 1e3, 30.0
+_RATIO, _LAYERS = 2.0, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A stretch of layers over which the variance changes one way: from ``start`` to ``end`` by ``factor``."""
+
+    start: Layer
+    end: Layer
+    factor: float
+    layers: int
+    scales: dict[str, float]
+
+    @property
+    def strong(self) -> bool:
+        """Whether the whole change is beyond a thousandfold."""
+        return self.factor >= STRONG
+
+
+def trend(evidence: Evidence, checkpoint: Checkpoint, *, growing: bool) -> Trend | None:
+    """The largest change one way along the layers without a normalization; None where it is not material.
+
+    Material is a thousandfold over any stretch, or thirtyfold over three layers or more that each change
+    twofold.
+    """
+    chain = _scales(evidence, checkpoint)
+    best: Trend | None = None
+    for first in range(len(chain)):
+        for final in range(first + 1, len(chain)):
+            factor = chain[final][1] / chain[first][1] if growing else chain[first][1] / chain[final][1]
+            stretch = chain[first : final + 1]
+            material = factor >= STRONG or (factor >= SUSTAINED and _sustained(stretch, growing=growing))
+            if material and (best is None or factor > best.factor):
+                scales = {layer.name: scale for layer, scale in stretch}
+                best = Trend(chain[first][0], chain[final][0], factor, len(stretch), scales)
+    return best
+
+
+def _scales(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[Layer, float]]:
+    found = []
+    for layer in hidden_layers(evidence, graph_of(evidence)):
+        stats = statistics(layer.site, checkpoint)
+        if stats is not None and stats.channel_scale is not None and stats.channel_scale > 0:
+            found.append((layer, stats.channel_scale))
+    return found
+
+
+def _sustained(stretch: list[tuple[Layer, float]], *, growing: bool) -> bool:
+    """Whether the variance changes at least twofold at every step of at least three."""
+    scales = [scale for _, scale in stretch]
+    ratios = [b / a if growing else a / b for a, b in pairwise(scales)]
+    return len(ratios) >= _LAYERS and all(ratio >= _RATIO for ratio in ratios)
+
+
+def scale_grows(evidence: Evidence) -> Iterator[Firing]:
+    """The scale of activations grows from layer to layer.
+
+    Severity: warning from a thousandfold variance on, info for a sustained growth below that.
+
+    ## What it measures
+    The mean channel variance of each layer's output, along the layers without a normalization, at the last checkpoint:
+    a factor of 1000 between two of them, or of 30 over at least three steps that each double it.
+
+    ## Why it matters
+    Exponential growth over depth is the first way in which an initialization fails. Deep layers then get steps that are
+    far too large for a learning rate that suits the others, and half precision overflows.
+
+    ## When it misleads
+    Layers of different purpose may work at different scales without harm. Inside residual branches the trunk, not the
+    branch, carries the scale: see COV220.
+
+    ## Example
+    `variance grows 3,400-fold over 5 layers, from fc1 to fc5`
+
+    ## What to do
+    Look at the initialization first: He's for rectifiers keeps the variance. Then consider a normalization inside the
+    stretch, or a lower learning rate.
+
+    ## Sources
+    Hanin and Rolnick, *How to Start Training*, 2018. He et al., *Delving Deep into Rectifiers*, 2015.
+    """
+    yield from _fire(evidence, growing=True)
+
+
+def scale_vanishes(evidence: Evidence) -> Iterator[Firing]:
+    """The scale of activations vanishes from layer to layer.
+
+    Severity: warning from a thousandth of the variance on, info for a sustained decay above that.
+
+    ## What it measures
+    As COV211, the other way: a factor of 1/1000 between two layers, or of 1/30 over at least three steps that each
+    halve it, at the last checkpoint.
+
+    ## Why it matters
+    What varies between the samples gets lost beneath biases and rounding; deep layers learn slowly. Of the places in
+    the benchmark of small networks, attenuated ones gained most from a BatchNorm.
+
+    ## When it misleads
+    PyTorch's default initialization of linear layers shrinks the variance to about a sixth per rectified layer, which a
+    network of a few layers overcomes in its first steps.
+
+    ## Example
+    `variance falls 12,000-fold over 6 layers, from fc1 to fc6`
+
+    ## What to do
+    Initialize with He's or Glorot's rule, or put a normalization where the scale is lost.
+
+    ## Sources
+    Hanin and Rolnick 2018. Glorot and Bengio, *Understanding the Difficulty of Training*, 2010.
+    """
+    yield from _fire(evidence, growing=False)
+
+
+def _fire(evidence: Evidence, *, growing: bool) -> Iterator[Firing]:
+    found = trend(evidence, last(evidence), growing=growing)
+    if found is None:
+        return
+    yield Firing(
+        severity="warning" if found.strong else "info",
+        site=found.end.site.site,
+        position=found.end.site.position,
+        checkpoint=last(evidence).id,
+        message=f"variance {'grows' if growing else 'falls'} {number(found.factor)}-fold over {found.layers} layers, "
+        f"from {found.start.name} to {found.end.name}",
+        evidence={"factor": found.factor, "layers": found.layers, "scales": found.scales},
+    )

@@ -1,0 +1,43 @@
+"""Running every rule and ranking every place."""
+
+from covscan.registry import resolve
+from covscan.report.types import Finding
+from covscan.rules.candidates import find_candidates
+from covscan.rules.evidence import Evidence, Judgement
+from covscan.rules.firing import Firing
+from covscan.rules.notes import notes_for
+from covscan.rules.pages import name_of
+from covscan.rules.registry import RULES
+from covscan.rules.suggestions import suggest
+
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """Everything the rules make of the evidence: findings most severe first, then by code and order of execution."""
+    if not evidence.checkpoints:
+        return Judgement((), (), (), ())
+    depth = {site.site: site.depth for site in reversed(evidence.sites)}
+    found = [(code, firing) for code in sorted(RULES) for firing in resolve(RULES[code])(evidence)]
+    found.sort(key=lambda item: (_ORDER[item[1].severity], item[0], depth.get(item[1].site or "", -1)))
+    candidates = find_candidates(evidence)
+    suggestions = suggest(evidence)
+    return Judgement(
+        findings=tuple(_finding(code, firing) for code, firing in found),
+        candidates=candidates,
+        suggestions=suggestions,
+        notes=notes_for(evidence, suggestions),
+    )
+
+
+def _finding(code: str, firing: Firing) -> Finding:
+    return Finding(
+        code=code,
+        name=name_of(code),
+        severity=firing.severity,
+        site=firing.site,
+        position=firing.position,
+        checkpoint=firing.checkpoint,
+        message=firing.message,
+        evidence=dict(firing.evidence),
+    )

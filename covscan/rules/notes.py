@@ -1,0 +1,38 @@
+"""What the reader is told beside the numbers."""
+
+from collections.abc import Sequence
+
+from covscan.report.types import Suggestion
+from covscan.rules.evidence import Evidence
+
+SHIFT = (
+    "Shift describes how activations moved between your checkpoints. Whether reducing it helps is contested: Santurkar "
+    "et al. 2018 show that BatchNorm helps without reducing it; Awais et al. 2020 disagree. As a ranking of places for "
+    "a normalization it was only slightly better than chance order in a benchmark of small networks (rank correlation "
+    "about 0.2 to 0.35 training from scratch, about 0.1 when inserting into an existing network)."
+)
+NOISE = (
+    "A shift is marked significant only above sampling noise (random halves of one checkpoint's samples) and above a "
+    "stated effect size; samples are counted, not pixels or tokens."
+)
+GAIN = (
+    "Suggestions rest on forward evidence alone, whose ranking agreed only moderately with measured gains (rank "
+    "correlation about 0.35 to 0.4 on small networks). What can be gained is speed and stability of optimization at a "
+    "re-tuned learning rate, not generalization; BatchNorm also regularizes and couples the samples of a batch."
+)
+INSERTION = (
+    "Ranks refer to training from scratch with the normalization in. Put into a trained checkpoint so that its "
+    "function is kept, it keeps most of the old dynamics too, and usually gains less."
+)
+ONNX = (
+    "From ONNX without labels only candidates from forward evidence can be offered, and BatchNorm may have been folded "
+    "away at export."
+)
+
+
+def notes_for(evidence: Evidence, suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
+    """The sentences that apply to this run."""
+    notes = [SHIFT, NOISE] if len(evidence.checkpoints) > 1 else []
+    notes += [GAIN, INSERTION] if suggestions else []
+    notes += [ONNX] if evidence.model.engine == "onnx" else []
+    return tuple(notes)

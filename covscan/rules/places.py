@@ -1,0 +1,94 @@
+"""Where a normalization could go: behind each layer and in front of each consumer that reads another tensor."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from covscan.measures.topology import Topology
+from covscan.report.types import Site
+from covscan.rules.evidence import Evidence
+from covscan.rules.lookup import by_key, graph_of, hidden_layers, is_embedding, site_of
+
+_GATES = ("Sigmoid", "sigmoid", "Hardsigmoid", "HardSigmoid", "hardsigmoid", "Softmax", "softmax")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place: ``site`` is the tensor that would be normalized, ``consumer`` the tensor that the next layer reads.
+
+    ``flat`` are the tensors whose flat units the normalization would move. ``order`` is the place among the
+    calls.
+    """
+
+    name: str
+    position: Literal["before", "after"]
+    type: str
+    order: int
+    site: Site
+    consumer: Site
+    flat: tuple[Site, ...]
+
+
+def places(evidence: Evidence) -> list[Place]:
+    """Every place in order of execution.
+
+    Left out are embeddings, the network's outputs, gates, the network's own input, and what a normalization
+    already acts on with nothing but elementwise operations between.
+    """
+    graph = graph_of(evidence)
+    gates = _gates(graph)
+    found = [place for place in _behind(evidence, graph) if place.order not in gates]
+    found += list(_in_front(evidence, graph))
+    return sorted(found, key=lambda place: (place.order, place.position == "after"))
+
+
+def _behind(evidence: Evidence, graph: Topology) -> Iterator[Place]:
+    sites = by_key(evidence)
+    for layer in hidden_layers(evidence, graph):
+        between = [site_of(graph.outputs[p], sites) for p in graph.between(layer.place, forward=True)]
+        flat = (layer.site, *(site for site in between if site is not None))
+        consumer = _consumer(graph, layer.place, sites) or layer.site
+        yield Place(layer.name, "after", layer.module.type, layer.place, layer.site, consumer, flat)
+
+
+def _in_front(evidence: Evidence, graph: Topology) -> Iterator[Place]:
+    sites = by_key(evidence)
+    taken = set()
+    for order, call in enumerate(graph.calls):
+        if call.role != "layer" or is_embedding(call.type) or "#" in call.name or not graph.inputs[order]:
+            continue
+        key = graph.inputs[order][0]
+        site = site_of(key, sites)
+        maker = graph.source.get(key)
+        if site is None or maker is None or key in taken or graph.norm_ahead(order) is not None:
+            continue
+        if graph.calls[maker].role == "layer" and graph.outputs[maker] == key:
+            continue
+        taken.add(key)
+        yield Place(call.name, "before", call.type, order, site, site, (site,))
+
+
+def _consumer(graph: Topology, place: int, sites: dict[tuple[str, str], Site]) -> Site | None:
+    """The tensor that the next layer reads."""
+    for near in graph.reached(place, forward=True):
+        for key in graph.inputs[near]:
+            found = site_of(key, sites)
+            if found is not None:
+                return found
+    return None
+
+
+def _gates(graph: Topology) -> set[int]:
+    """Layers whose sigmoid or softmax no layer reads, in a network that uses another nonlinearity elsewhere."""
+    activations = [call.type for call in graph.calls if call.role == "activation"]
+    main = max(set(activations), key=activations.count) if activations else ""
+    found: set[int] = set()
+    for place, call in enumerate(graph.calls):
+        if call.type not in _GATES or call.type == main:
+            continue
+        read = {
+            key for later in graph.after[place] if graph.calls[later].role == "layer" for key in graph.inputs[later]
+        }
+        if graph.outputs[place] not in read:
+            found.update(p for p in graph.before[place] if graph.calls[p].role == "layer")
+    return found
