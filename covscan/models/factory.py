@@ -59,7 +59,7 @@ def _copy(module: nn.Module, name: str, arguments: Mapping[str, Any]) -> nn.Modu
             hint="name the function that builds it, or leave out --model-arg",
         )
     try:
-        return copy.deepcopy(unwrap(module))
+        return copy.deepcopy(module)
     except (RuntimeError, TypeError) as error:
         raise UsageError(
             "factory-failed",

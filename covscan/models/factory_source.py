@@ -13,7 +13,7 @@ from covscan.models.factory import build, name_of
 from covscan.models.formats import TITLES, Saved
 from covscan.models.loading import Loader
 from covscan.models.matching import Match
-from covscan.models.nesting import main_candidate
+from covscan.models.nesting import describe, main_candidate
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
 
@@ -95,15 +95,19 @@ def refuse_without_architecture(settings: Settings, shelf: Shelf, notes: list[st
 
 
 def missing_factory(saved: Saved, content: Any) -> UsageError:
-    """The error for ``content``, weights without an architecture."""
+    """The error for ``content`` that has no architecture, and maybe not even weights."""
     found = main_candidate(content)
-    described = "no weights"
-    if found is not None:
-        described = f"{len(found.tensors)} tensors, the first is {next(iter(found.tensors))!r}"
+    if found is None:
+        return UsageError(
+            "no-weights",
+            f"{str(saved.path)!r} holds no weights",
+            found=describe(content),
+            hint="save model.state_dict() and add --model package.module:build",
+        )
     return UsageError(
         "missing-factory",
         f"checkpoint {str(saved.path)!r} holds weights but no architecture",
-        found=described,
+        found=f"{len(found.tensors)} tensors, the first is {next(iter(found.tensors))!r}",
         hint="add --model package.module:build, a function that returns the untrained module",
     )
 

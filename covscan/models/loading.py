@@ -8,7 +8,8 @@ from torch import nn
 
 from covscan.errors import UsageError
 from covscan.models.expectation import Expected, expected_of
-from covscan.models.matching import Match, match
+from covscan.models.matching import Match, match, renamings
+from covscan.models.nesting import candidates
 
 
 class Loader:
@@ -68,16 +69,21 @@ class Loader:
 
         Modules may rename what they load (weight norm before parametrizations), which only loading shows.
         """
-        if not isinstance(content, Mapping) or not all(isinstance(v, torch.Tensor) for v in content.values()):
-            return None
+        for weights in candidates(content):
+            for renamed in renamings(weights.tensors, list(self.expected.tensors)):
+                if renamed.keys() <= self.expected.tensors.keys():
+                    continue  # no name to translate: the fault lies elsewhere
+                if self._takes(renamed):
+                    return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+        return None
+
+    def _takes(self, tensors: Mapping[str, Any]) -> bool:
         try:
             with torch.no_grad():
-                result = self.module.load_state_dict(content, strict=False)
-        except RuntimeError:  # a shape; the mismatch that is raised already says which
-            return None
-        if result.missing_keys or result.unexpected_keys:
-            return None
-        return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+                result = self.module.load_state_dict(tensors, strict=False)
+        except RuntimeError:  # a shape; the mismatch that is reported already says which
+            return False
+        return not result.missing_keys and not result.unexpected_keys
 
     def _require_real(self, where: str) -> None:
         left = [name for name, tensor in self.module.named_buffers() if tensor.is_meta]

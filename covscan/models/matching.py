@@ -60,7 +60,7 @@ def match(content: Any, expected: Expected, *, where: str, model: str) -> Match:
 def nearest(tensors: Mapping[str, Any], expected: Expected) -> Difference:
     """The difference under the renaming that leaves the least of it, the plainest renaming first."""
     best: Difference | None = None
-    for renamed in _renamings(tensors, list(expected.tensors)):
+    for renamed in renamings(tensors, list(expected.tensors)):
         difference = _compare(renamed, expected)
         if best is None or difference.size < best.size:
             best = difference
@@ -87,7 +87,8 @@ def _compare(tensors: dict[str, Any], expected: Expected) -> Difference:
     )
 
 
-def _renamings(tensors: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+def renamings(tensors: Mapping[str, Any], wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """``tensors`` under their own names, without wrappers, and with common prefixes exchanged for ``wanted``'s."""
     yield dict(tensors)
     plain = {_without_wrappers(name): name for name in wanted}
     given = {_without_wrappers(name): tensor for name, tensor in tensors.items()}

@@ -3,11 +3,10 @@
 from torch import nn
 
 from covscan.config.settings import Settings
-from covscan.errors import UsageError
 from covscan.models.contents import read
 from covscan.models.factory_source import missing_factory
 from covscan.models.formats import Saved
-from covscan.models.nesting import candidates, describe, find_module
+from covscan.models.nesting import find_module
 from covscan.models.own_module_source import OwnModuleSource
 from covscan.models.series import Shelf
 from covscan.models.unwrapping import unwrap
@@ -27,11 +26,4 @@ def _load_module(saved: Saved, *, trust: bool) -> nn.Module:
     module = find_module(content)
     if module is not None:
         return unwrap(module).float().cpu().eval()
-    if candidates(content):
-        raise missing_factory(saved, content)
-    raise UsageError(
-        "no-weights",
-        f"{str(saved.path)!r} holds neither a module nor weights",
-        found=describe(content),
-        hint="save model.state_dict() and add --model package.module:build",
-    )
+    raise missing_factory(saved, content)

@@ -143,11 +143,11 @@ def _holds_module(path: Path, archive: bool) -> bool:
     try:
         if archive:
             with zipfile.ZipFile(path) as file:
-                name = next(each for each in file.namelist() if each.endswith("data.pkl"))
-                return needed <= _strings(file.read(name))
+                pickled = [file.read(name) for name in file.namelist() if name.endswith("data.pkl")]
+            return any(needed <= _strings(each) for each in pickled)
         with path.open("rb") as stream:
             return any(needed <= _strings(stream) for _ in range(5))
-    except (ValueError, StopIteration):
+    except ValueError:  # cut off before its end
         return False
 
 

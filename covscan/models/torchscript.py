@@ -7,7 +7,6 @@ import torch
 
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, UsageError
-from covscan.models.detection import truncated
 from covscan.models.formats import Saved
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
@@ -62,8 +61,6 @@ def _load(saved: Saved) -> torch.jit.ScriptModule:
             return module.eval()
     except (RuntimeError, ValueError, AttributeError) as error:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if "central directory" in text or "zip archive" in text:
-            raise truncated(saved.path, text) from error
         raise UsageError(
             "unreadable-model",
             f"{path!r} cannot be opened as TorchScript",

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-_INNER = ("_orig_mod", "module")
+_INNER = ("_orig_mod", "_fsdp_wrapped_module", "module")
 _WRAPPERS = frozenset(
     {"OptimizedModule", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"} | {"AveragedModel"}
 )
@@ -24,9 +24,9 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def _inner(module: nn.Module) -> nn.Module:
-    while type(module).__name__ in _WRAPPERS and type(module).__module__.startswith("torch."):
-        inner = next((module._modules[name] for name in _INNER if name in module._modules), None)
-        if inner is None:
-            break
-        module = inner
+    if type(module).__name__ in _WRAPPERS and type(module).__module__.startswith("torch."):
+        for name in _INNER:
+            inner = module._modules.get(name)
+            if inner is not None:
+                return _inner(inner)
     return module
