@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from covscan.capture.script_calls import CallFollower, Visitor
+from covscan.capture.script_calls import CallFollower, Values, Visitor
 from covscan.capture.script_flow import ChannelFlow
 from covscan.capture.script_inputs import arguments_for
 from covscan.capture.script_norms import norms_of
@@ -22,7 +22,7 @@ from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint, ScriptSource
 
-_FEW = 3
+_FEW = 5
 """Samples of the discovery pass: few, and a number that other axes seldom have, so that the sample axis stands out."""
 
 
@@ -55,7 +55,9 @@ class ScriptBackend:
         known = Provenance()
         discovery = ScriptDiscovery(program, batch.n, known)
         with ChannelFlow(known):
-            self._forward(program, checkpoint, batch, discovery)
+            first = self._forward(program, checkpoint, batch, discovery)
+        second = self._forward(program, checkpoint, batch, None, seed=self._settings.seed + 1)
+        discovery.repeatable = _equal(first, second)
         return discovery.network()
 
     def measure(
@@ -97,11 +99,19 @@ class ScriptBackend:
         with left_as_found(program.module, self._device):
             yield
 
-    def _forward(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch, visitor: Visitor) -> Any:
+    def _forward(
+        self,
+        program: ScriptProgram,
+        checkpoint: Checkpoint,
+        batch: Batch,
+        visitor: Visitor | None,
+        seed: int | None = None,
+    ) -> Any:
         arguments = arguments_for(program.schema, batch, self._device, _dtype(program))
-        seed_everything(self._settings.seed + int(batch.index[0]))
+        seed_everything(self._settings.seed + int(batch.index[0]) if seed is None else seed)
+        follow = CallFollower(program.calls, visitor) if visitor is not None else _ignore
         try:
-            return program.run(arguments, CallFollower(program.calls, visitor))
+            return program.run(arguments, follow)
         except RuntimeError as error:
             raise UsageError(
                 "model-failed",
@@ -109,6 +119,15 @@ class ScriptBackend:
                 found="inputs " + _describe(program.schema, arguments),
                 hint="check that --data holds what the archive's forward takes, in that shape, order and type",
             ) from error
+
+
+def _ignore(place: int, values: Values) -> None:
+    """Listen to a pass whose result alone is of interest."""
+
+
+def _equal(first: Any, second: Any) -> bool:
+    pairs = zip(tensors_in(first), tensors_in(second), strict=False)
+    return all(one.shape == two.shape and torch.allclose(one, two, equal_nan=True) for one, two in pairs)
 
 
 def _dtype(program: ScriptProgram) -> torch.dtype | None:

@@ -14,8 +14,7 @@ from covscan.capture.script_arguments import attribute, resolve, weight_names
 from covscan.capture.script_graph import Call
 from covscan.capture.script_kinds import with_rank
 from covscan.capture.script_program import ScriptProgram
-from covscan.capture.torch_plan import call_name
-from covscan.capture.types import Role, Saturation
+from covscan.capture.types import Role, Saturation, call_name
 
 Values = Sequence[torch.Tensor | None]
 

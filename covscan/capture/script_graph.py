@@ -58,7 +58,7 @@ class CallInliner:
         # Passes go back to the insertion point, which must not be a node that they removed.
         self.graph.setInsertPoint(self.graph.return_node())
         # Branches that are settled by a constant go, such as the one of F.relu that works in place.
-        torch._C._jit_pass_constant_propagation_immutable_types(self.graph)
+        torch._C._jit_pass_constant_propagation_immutable_types(self.graph)  # type: ignore[attr-defined]
 
     def _walk(self, nodes: Any) -> None:
         for node in list(nodes):
@@ -148,8 +148,13 @@ def _expose(graph: Any, value: Any, shown: list[Any]) -> Argument:
 
 
 def _leave_fused(graph: Any, node: Any) -> None:
-    """Make a branch that holds a fused layer one that is never taken."""
+    """Settle the condition of a branch that holds a fused layer, so that the open way is taken.
+
+    The condition says further out, too, whether that branch has returned: all of its uses are settled.
+    """
+    condition = node.inputsAt(0)
     for taken, block in zip((True, False), node.blocks(), strict=True):
-        if any(inner.kind() in _FUSED for inner in block.nodes()):
-            graph.setInsertPoint(node)
-            node.replaceInput(0, graph.insertConstant(not taken))
+        fused = any(inner.kind() in _FUSED for inner in block.nodes())
+        if fused and condition.node().kind() not in {"prim::Constant", "prim::Param"}:
+            graph.setInsertPoint(condition.node())
+            condition.replaceAllUsesWith(graph.insertConstant(not taken))

@@ -8,7 +8,7 @@ import torch
 from covscan.capture.script_calls import kind_of
 from covscan.capture.script_graph import Call
 from covscan.capture.script_program import ScriptProgram
-from covscan.capture.types import Float, Module, Network, Norm, Site
+from covscan.capture.types import Float, Module, Network, Norm, Site, base_name
 
 Kind = Literal["batch", "layer", "group", "instance", "rms"]
 
@@ -19,7 +19,7 @@ def norms_of(program: ScriptProgram, network: Network) -> dict[str, Norm]:
     calls = {call.name: call for call in reversed(program.calls) if call.kind in {"module", "operator"}}
     found: dict[str, Norm] = {}
     for module in network.modules:
-        base = module.name.split("#")[0]
+        base = base_name(module.name)
         if module.role == "norm" and base in calls and base not in found:
             seen = [sites[key] for key in (*module.inputs, module.output) if key in sites]
             found[base] = _norm(calls[base], program, module, seen[0] if seen else None)
@@ -64,7 +64,7 @@ def _kind(type_name: str) -> Kind:
 def _elements(kind: Kind, site: Site, groups: int | None) -> int:
     """Values in one statistic of one sample."""
     taken = {site.layout.sample_axis, site.layout.channel_axis}
-    positions = int(math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken))
+    positions = math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken)
     if kind in {"batch", "instance"}:
         return positions
     if kind == "group":

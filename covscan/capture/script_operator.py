@@ -16,9 +16,12 @@ _numbers = count()
 
 # "CONSERVATIVE" tells the compiler that the operator may read and write anything, so that it is neither removed as
 # unused nor moved across an operation that works in place.
-_library = torch.library.Library("covscan", "FRAGMENT")
-_library.define("tap(Tensor?[] values, int graph, int place) -> ()", alias_analysis="CONSERVATIVE")
-_library.define("tap_list(Tensor[] values, int graph, int place) -> ()", alias_analysis="CONSERVATIVE")
+_library = torch.library.Library("covscan", "FRAGMENT")  # type: ignore[no-untyped-call]
+for _schema in (
+    "tap(Tensor?[] values, int graph, int place) -> ()",
+    "tap_list(Tensor[] values, int graph, int place) -> ()",
+):
+    _library.define(_schema, alias_analysis="CONSERVATIVE")  # type: ignore[no-untyped-call]
 
 
 def _show(values: Sequence[torch.Tensor | None], graph: int, place: int) -> None:
@@ -27,8 +30,8 @@ def _show(values: Sequence[torch.Tensor | None], graph: int, place: int) -> None
         listener(place, values)
 
 
-_library.impl("tap", _show, "CompositeExplicitAutograd")
-_library.impl("tap_list", _show, "CompositeExplicitAutograd")
+for _name in ("tap", "tap_list"):
+    _library.impl(_name, _show, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
 
 
 def new_graph_number() -> int:
@@ -37,18 +40,18 @@ def new_graph_number() -> int:
 
 
 @contextmanager
-def listening(graph: int, listener: Listener) -> Iterator[list[Exception]]:
+def listening(graph: int, listener: Listener) -> Iterator[list[BaseException]]:
     """Hand what the taps of ``graph`` see to ``listener`` as (place, values), while they run.
 
     The interpreter of TorchScript turns an exception of the listener into one of its own without the cause; the list
     that is yielded then holds the first one as it was.
     """
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
 
     def guarded(place: int, values: Sequence[torch.Tensor | None]) -> None:
         try:
             listener(place, values)
-        except Exception as error:
+        except BaseException as error:
             raised.append(error)
             raise
 

@@ -144,7 +144,10 @@ class OperatorFinder:
         if fixed is not None:
             return fixed
         if node.kind() == "prim::ListConstruct":
-            items = (self._argument(item, f"{constant_name}.{i}", shown) for i, item in enumerate(node.inputs()))
+            items = (
+                self._argument(item, constant_name and f"{constant_name}.{i}", shown)
+                for i, item in enumerate(node.inputs())
+            )
             return Group(tuple(items), is_list=True)
         if value.type().kind() == "TensorType" or value.type().str() == "Optional[Tensor]":
             shown.append(value)

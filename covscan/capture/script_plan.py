@@ -9,10 +9,16 @@ import torch
 from covscan.capture import torch_modules as kinds
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.script_calls import CallKind, Values, flat_parts, kind_of, logits_of, type_of
+from covscan.capture.script_flow import INTERLEAVED
 from covscan.capture.script_graph import Call
 from covscan.capture.script_program import ScriptProgram
 from covscan.capture.tensors import Origin, Provenance, first_tensor
 from covscan.capture.types import Layout, Module, Network, Saturation, Site, SiteKey, Skip
+
+_FROZEN = (
+    "the archive is frozen: its layers have lost their names and are called by their operators in order, and BatchNorm "
+    "may have been folded into the layers before it"
+)
 
 
 @dataclass(slots=True)
@@ -38,6 +44,7 @@ class ScriptDiscovery:
         self._skipped: dict[str, str] = {}
         self._frames: dict[str, _Frame] = {}
         self._fired: set[str] = set()
+        self.repeatable = True
         self._kind_of = lru_cache(maxsize=None)(lambda number: kind_of(program.calls[number], program))
 
     def enter(self, name: str, call: Call, values: Values) -> None:
@@ -166,6 +173,9 @@ class ScriptDiscovery:
                 self._skipped.setdefault(key.site, f"its {key.position} holds {held} values")
             return None
         hint = self._known.layout(tensor) or frame.layout
+        if hint is not None and hint.folded == INTERLEAVED and tensor.shape[0] != self._samples:
+            self._skipped.setdefault(key.site, f"its {key.position} holds the samples interleaved along axis 0")
+            return None
         try:
             return infer_layout(
                 tensor.shape,
@@ -186,6 +196,8 @@ class ScriptDiscovery:
             skipped=tuple(Skip(site, reason) for site, reason in self._skipped.items()),
             never_fired=self._never_fired(),
             parameters=sum(weight.numel() for weight in self._learned().values()),
+            nondeterministic=() if self.repeatable else ("output",),
+            notes=(_FROZEN,) if self._nameless() else (),
         )
 
     def _never_fired(self) -> tuple[str, ...]:
@@ -198,9 +210,11 @@ class ScriptDiscovery:
 
     def _learned(self) -> dict[str, torch.Tensor]:
         """The archive's parameters; of a frozen one the floating constants of layers."""
-        parameters = dict(self._program.module.named_parameters())
+        return dict(self._program.module.named_parameters()) | self._nameless()
+
+    def _nameless(self) -> dict[str, torch.Tensor]:
         named = set(self._program.module.state_dict())
-        return parameters | {name: value for name, value in self._program.weights.items() if name not in named}
+        return {name: value for name, value in self._program.weights.items() if name not in named}
 
 
 def _channel_axis(type_name: str, kind: CallKind, tensor: torch.Tensor, program: ScriptProgram) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.jit._fuser import optimized_execution
 
 from covscan.capture.script_arguments import attribute
 from covscan.capture.script_graph import CallInliner, nodes_in
@@ -56,7 +57,7 @@ class ScriptProgram:
     def run(self, arguments: Sequence[Any], listener: Listener) -> Any:
         """The forward's result, from the state that the archive was opened in."""
         self.state.restore()
-        with torch.jit.optimized_execution(False), listening(self._number, listener) as raised:
+        with optimized_execution(False), listening(self._number, listener) as raised:
             try:
                 return self._function(self.module, *arguments)
             except RuntimeError:

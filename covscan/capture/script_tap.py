@@ -1,5 +1,6 @@
 """The Visitor of a measuring pass: read, reduce, replay, and keep nothing."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class ScriptTap:
         self._recorder, self._settings, self._references = recorder, settings, references
         self._wanted: dict[SiteKey, Site] = {site.key: site for site in network.measured()}
         self._fired: set[SiteKey] = set()
+        self._work: dict[str, int] = {}
         self._moved = self._compare(program, network)
         self._waiting: dict[str, list[_Counterfactual]] = {}
 
@@ -43,22 +45,23 @@ class ScriptTap:
         """Get ready for one batch."""
         self._batch = batch
         self._reader = Reader(batch, self._settings.positions, self._settings.seed)
-        self._replays = bool(self._moved) and self._recorder.wants_replay(batch)
         self._waiting.clear()
 
     def close(self) -> None:
         """Note the sites that never came by."""
         for key in self._wanted:
             if key not in self._fired:
-                self._recorder.skip(key.site, "was not run at this checkpoint")
+                self._recorder.skip(key.site, "it did not run at this checkpoint")
 
     def enter(self, name: str, call: Call, values: Values) -> None:
         """Read the input, and replay the call before anything can change the input in place."""
         self._read(SiteKey(name, "input"), values)
         site = self._wanted.get(SiteKey(name, "output"))
-        if not self._replays or site is None or not all(is_known(argument) for argument in call.arguments):
+        if site is None or name not in self._moved or not all(is_known(argument) for argument in call.arguments):
             return
-        for reference in self._moved.get(name, ()):
+        if not self._recorder.wants_replay(self._batch, self._work[name]):
+            return
+        for reference in self._moved[name]:
             tensor = first_tensor(_call(call, self._references[reference], values))
             if tensor is not None:
                 rows = self._reader.rows(tensor, site.layout)
@@ -121,7 +124,15 @@ class ScriptTap:
                     self._recorder.unmoved(module.name, module.output, reference)
                 else:
                     moved.setdefault(module.name, []).append(reference)
+                    self._work[module.name] = _work_of(self._wanted[module.output], own)  # type: ignore[arg-type]
         return moved
+
+
+def _work_of(site: Site, weights: Sequence[torch.Tensor]) -> int:
+    """Multiplications for one sample, as if every weight met every position."""
+    taken = (site.layout.sample_axis, site.layout.channel_axis)
+    positions = math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken)
+    return positions * site.layout.folded * sum(weight.numel() for weight in weights)
 
 
 def _comparable(own: Sequence[torch.Tensor | None], theirs: Sequence[torch.Tensor | None]) -> bool:
