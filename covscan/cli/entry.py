@@ -31,12 +31,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        return int(command().main(args=list(arguments), prog_name="covscan", standalone_mode=False) or 0)
+        code = int(command().main(args=list(arguments), prog_name="covscan", standalone_mode=False) or 0)
     except CovscanError as error:
         return _complain(error)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted")
-        return ExitCode.INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except BAD_USAGE as error:
         return _complain(_parser_error(error))
     except MemoryError:
@@ -48,6 +47,9 @@ def _run(arguments: Sequence[str]) -> int:
         raise
     except Exception:  # noqa: BLE001 - the last line of defence
         return _confess()
+    if code == ExitCode.INTERRUPTED:
+        _say("interrupted")
+    return code
 
 
 def _parser_error(error: Exception) -> UsageError:

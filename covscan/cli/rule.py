@@ -6,11 +6,10 @@ from typing import Any
 
 from covscan.cli.streams import deliver, look_for
 from covscan.cli.values import read_wishes
-from covscan.errors import ExitCode, UsageError
+from covscan.errors import ExitCode
 from covscan.render.blocks import Column, Section, Span, Table, Tone, line
 from covscan.render.look import Look
-from covscan.render.names import nearest
-from covscan.rules import pages
+from covscan.rules.pages import page, pages
 
 
 def run(words: Mapping[str, Any]) -> int:
@@ -43,19 +42,10 @@ def _tone(severity: str) -> Tone:
 
 
 def _explain(word: str, look: Look) -> str:
-    known = {name.lower(): page for page in pages() for name in (page.code, page.name)}
-    page = known.get(word.lower())
-    if page is None:
-        codes = [name for page in known.values() for name in (page.code, page.name)]
-        raise UsageError("unknown-rule", f"there is no rule '{word}'", hint=_nearest(word, codes))
-    text = f"# {page.code} {page.name} ({page.severity})\n\n{page.summary}\n\n{page.body.strip()}\n"
+    found = page(word)
+    text = f"# {found.code} {found.name}\n\n{found.summary}\n\n{found.body.strip()}\n"
     if not look.terminal:
         return text
     from covscan.render.as_page import render_page
 
     return render_page(text, look)
-
-
-def _nearest(word: str, codes: list[str]) -> str:
-    hint = nearest(word, codes)
-    return hint if hint.startswith("did you mean") else "'covscan rule' lists them all"

@@ -12,32 +12,39 @@ from covscan.errors import UsageError
 from covscan.render.look import UNICODE, Look
 
 DEFAULT_WIDTH = 80
+STDOUT, STDERR = 1, 2
 
 
 @contextlib.contextmanager
 def payload_only() -> Iterator[TextIO]:
     """Yield standard output, while everything else that is written there goes to standard error.
 
-    That is a user's factory, a library's warning, a C extension: they are diverted below Python, by descriptor,
-    unless ``sys.stdout`` has already been replaced by something else.
+    That is a user's factory, a library's warning, a C extension: they are diverted below Python, by descriptor.
     """
     stdout = sys.stdout
     stdout.flush()
-    if sys.__stdout__ is None or sys.__stdout__ is not stdout or not _is_open(2):
-        with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr):
+        if not (_is_open(STDOUT) and _is_open(STDERR)):
             yield stdout
-        return
-    saved = os.dup(1)
-    os.dup2(2, 1)
+            return
+        with _diverted() as saved:
+            if stdout.fileno() != STDOUT:
+                yield stdout
+                return
+            with open(saved, "w", encoding=stdout.encoding, closefd=False) as payload:
+                yield payload
+
+
+@contextlib.contextmanager
+def _diverted() -> Iterator[int]:
+    """Point the descriptor of standard output at standard error; yield one for where it pointed before."""
+    saved = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
     try:
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            open(saved, "w", encoding=stdout.encoding, closefd=False) as payload,
-        ):
-            yield payload
+        yield saved
     finally:
         _flush_c_library()
-        os.dup2(saved, 1)
+        os.dup2(saved, STDOUT)
         os.close(saved)
 
 

@@ -12,22 +12,22 @@ from covscan.render.look import Look
 INLINE = re.compile(r"(?P<code>`+)(?P<verbatim>.+?)(?P=code)|\*\*(?P<strong>.+?)\*\*")
 ITEM = re.compile(r"(?P<lead>\s*(?:[-*]|\d+\.)\s+)(?P<rest>.*)")
 FENCE = "```"
+LEAST_WIDTH = 20
 
 
 def render_page(markdown: str, look: Look) -> str:
     """Headings, lists and code in a terminal's means; paragraphs are filled to its width."""
     file = io.StringIO()
     console = console_for(file, look)
-    for text, hanging in _paragraphs(markdown):
-        indent = " " * hanging
-        for place, row in enumerate(text.wrap(console, max(console.width - hanging, 20))):
+    for lead, text in _paragraphs(markdown):
+        for place, row in enumerate(text.wrap(console, max(console.width - len(lead), LEAST_WIDTH))):
             row.rstrip()
-            console.print(Text(indent) + row if place else row)
+            console.print(Text.assemble(" " * len(lead) if place else lead, row))
     return file.getvalue()
 
 
-def _paragraphs(markdown: str) -> Iterator[tuple[Text, int]]:
-    """(text, indent of its further lines) for each paragraph, item, or line of code."""
+def _paragraphs(markdown: str) -> Iterator[tuple[str, Text]]:
+    """(bullet or number, text) for each paragraph, item, or line of code."""
     pending = ""
     fenced = False
     for line in markdown.strip().splitlines():
@@ -38,7 +38,7 @@ def _paragraphs(markdown: str) -> Iterator[tuple[Text, int]]:
             if line.startswith(FENCE):
                 fenced = not fenced
             else:
-                yield _alone(line, fenced), 0
+                yield "", _alone(line, fenced)
         elif ITEM.fullmatch(line):
             if pending:
                 yield _filled(pending)
@@ -61,11 +61,11 @@ def _alone(line: str, fenced: bool) -> Text:
     return Text(line, style="cyan" if line.startswith("    ") else "")
 
 
-def _filled(paragraph: str) -> tuple[Text, int]:
+def _filled(paragraph: str) -> tuple[str, Text]:
     item = ITEM.fullmatch(paragraph)
     if item is None:
-        return _inline(paragraph), 0
-    return Text(item["lead"]) + _inline(item["rest"]), len(item["lead"])
+        return "", _inline(paragraph)
+    return item["lead"], _inline(item["rest"])
 
 
 def _inline(text: str) -> Text:

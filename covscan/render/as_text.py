@@ -45,7 +45,8 @@ def draw(sections: Iterator[Section] | Sequence[Section], look: Look) -> str:
         if place:
             console.print()
         if section.title:
-            console.print(Text(section.title, style="bold underline"))
+            for row in Text(section.title, style="bold underline").wrap(console, console.width):
+                console.print(row)
         for above, block in zip((None, *section.blocks), section.blocks, strict=False):
             if isinstance(block, Prose) and above is not None:
                 console.print()

@@ -74,10 +74,8 @@ def _scalar(value: Any, path: str) -> str:
 
 def _number(value: float, path: str) -> str:
     if not math.isfinite(value):
-        raise ValueError(
-            f"the report holds {value} at {path}; what could not be measured is null with a status"
-        )
-    return repr(float(f"{value:.{SIGNIFICANT_DIGITS}g}"))
+        raise ValueError(f"the report holds {value} at {path}; what could not be measured is null with a status")
+    return repr(float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0)  # -0.0 becomes 0.0, its equal
 
 
 def _text(value: str) -> str:

@@ -57,9 +57,7 @@ class Data(_Value, frozen=True, kw_only=True):
     available: Annotated[int | None, Meta(description="samples in the data set, null where unknown")]
     fingerprint: Annotated[str, Meta(description="hex SHA-256 of the samples read, in order")]
     blocks: Annotated[int, Meta(description="jackknife blocks the samples are dealt into")]
-    positions: Annotated[
-        int | None, Meta(description="positions read per sample and site at most, null for all")
-    ]
+    positions: Annotated[int | None, Meta(description="positions read per sample and site at most, null for all")]
     seed: int
     masked: Annotated[bool, Meta(description="whether padding was left out")]
 
@@ -110,23 +108,15 @@ class Statistics(_Value, frozen=True, kw_only=True):
     nonfinite_share: Annotated[float, Meta(description="share of values that are NaN or infinite")]
     dead_channels: Annotated[
         float | None,
-        Meta(
-            description="share of channels with no variance or, after a ReLU, active in under 1 % of values"
-        ),
+        Meta(description="share of channels with no variance or, after a ReLU, active in under 1 % of values"),
     ]
-    channel_scale: Annotated[
-        float | None, Meta(description="mean over channels of the channel variance (ACV)")
-    ]
+    channel_scale: Annotated[float | None, Meta(description="mean over channels of the channel variance (ACV)")]
     channel_mean_square: Annotated[
         float | None, Meta(description="mean over channels of the squared channel mean (ACSM)")
     ]
     mean_to_variance: Annotated[float | None, Meta(description="ACSM/ACV")]
-    channel_heterogeneity: Annotated[
-        float | None, Meta(description="standard deviation over channels of ln variance")
-    ]
-    cross_sample_cosine: Annotated[
-        float | None, Meta(description="mean cosine between rows of different samples")
-    ]
+    channel_heterogeneity: Annotated[float | None, Meta(description="standard deviation over channels of ln variance")]
+    cross_sample_cosine: Annotated[float | None, Meta(description="mean cosine between rows of different samples")]
     effective_rank: Annotated[
         float | None, Meta(description="exp of the spectral entropy of the covariance, from kept rows")
     ]
@@ -158,9 +148,7 @@ class Site(_Value, frozen=True, kw_only=True):
 
     site: Annotated[
         str,
-        Meta(
-            description="module name as in named_modules(), '#2' behind the second call; or ONNX value name"
-        ),
+        Meta(description="module name as in named_modules(), '#2' behind the second call; or ONNX value name"),
     ]
     position: Position
     type: Annotated[str, Meta(description="class of the module, or ONNX operator")]
@@ -172,12 +160,8 @@ class Site(_Value, frozen=True, kw_only=True):
     channel_axis: Annotated[int, Meta(description="axis of the channels in the tensor as the module sees it")]
     shape: Annotated[list[int | str], Meta(description="of the tensor, the sample axis as 'N'")]
     depth: Annotated[int, Meta(description="order of execution, from 0")]
-    same_as: Annotated[
-        SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")
-    ]
-    normalized_by: Annotated[
-        str | None, Meta(description="the norm that already acts on this tensor, if any")
-    ]
+    same_as: Annotated[SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")]
+    normalized_by: Annotated[str | None, Meta(description="the norm that already acts on this tensor, if any")]
     statistics: Annotated[dict[str, Statistics], Meta(description="by checkpoint id")]
 
 
@@ -190,9 +174,7 @@ class Measure(_Value, frozen=True, kw_only=True):
     ]
     low: Annotated[float | None, Meta(description="lower end of the paired 95 % jackknife interval")]
     high: Annotated[float | None, Meta(description="upper end of it")]
-    significant: Annotated[
-        bool, Meta(description="the interval clears the noise and the value a stated effect size")
-    ]
+    significant: Annotated[bool, Meta(description="the interval clears the noise and the value a stated effect size")]
     status: Annotated[str | None, Meta(description="why the value is null, where it is")] = None
 
 
@@ -206,9 +188,7 @@ class Shift(_Value, frozen=True, kw_only=True):
     measures: dict[str, Measure]
     channels_shifted: Annotated[
         float | None,
-        Meta(
-            description="share of channels whose mean moved by over 0.2 sd at a false discovery rate of 5 %"
-        ),
+        Meta(description="share of channels whose mean moved by over 0.2 sd at a false discovery rate of 5 %"),
     ]
 
 
@@ -231,12 +211,8 @@ class Candidate(_Value, frozen=True, kw_only=True):
     site: str
     position: Literal["before", "after"]
     norm: Annotated[str, Meta(description="BatchNorm1d, BatchNorm2d, LayerNorm, GroupNorm, RMSNorm, ...")]
-    score: Annotated[
-        float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")
-    ]
-    evidence: Annotated[
-        dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")
-    ]
+    score: Annotated[float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")]
+    evidence: Annotated[dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")]
     runner_up: Annotated[str | None, Meta(description="the next best normalization here")] = None
 
 
@@ -252,9 +228,7 @@ class Suggestion(_Value, frozen=True, kw_only=True):
     confidence: Annotated[
         Literal["low", "medium", "high"], Meta(description="forward evidence alone is never more than low")
     ]
-    tier: Annotated[
-        Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")
-    ]
+    tier: Annotated[Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")]
     evidence: dict[str, Any]
     patch: Annotated[str, Meta(description="code to paste")]
     runner_up: str | None = None

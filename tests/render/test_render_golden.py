@@ -1,0 +1,39 @@
+import os
+from pathlib import Path
+
+import pytest
+from report_factory import KINDS
+
+from covscan.render import FORMATS, Look, render
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+UPDATE = os.environ.get("COVSCAN_UPDATE_GOLDEN") == "1"
+
+LOOKS = {
+    "pipe.txt": ("text", Look()),
+    "terminal-80.txt": ("text", Look(width=80, terminal=True)),
+    "terminal-200.txt": ("text", Look(width=200, terminal=True)),
+    "verbose-ascii.txt": ("text", Look(verbose=True, unicode=False)),
+    "md": ("markdown", Look()),
+    "json": ("json", Look()),
+}
+COLORED = {"color.txt": ("text", Look(width=100, terminal=True, color=True))}
+CASES = [(kind, suffix) for kind in KINDS for suffix in LOOKS] + [("digits", "color.txt")]
+
+
+@pytest.mark.parametrize(("kind", "suffix"), CASES)
+def test_a_rendering_is_what_it_was(kind, suffix):
+    form, look = (LOOKS | COLORED)[suffix]
+    path = GOLDEN / f"{kind}.{suffix}"
+    text = render(KINDS[kind](), form, look)
+    if UPDATE:
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_every_format_has_a_golden_file():
+    assert {form for form, _ in LOOKS.values()} == set(FORMATS)
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{kind}.{suffix}" for kind, suffix in CASES}
