@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from covscan.capture.onnx_activations import find_activations
+from covscan.capture.onnx_constants import is_weight
 from covscan.capture.onnx_decomposed import find_norms
 from covscan.capture.onnx_graph import Graph, attribute_of
 from covscan.capture.onnx_operators import ACTIVATIONS, CONTROL, PARAMETRIZED, Operator
@@ -181,7 +182,7 @@ def _call(
     made = {name for index in members for name in graph.nodes[index].output}
     reads = dict.fromkeys(name for index in members for name in graph.nodes[index].input if name and name not in made)
     constants = [name for name in reads if name in graph.constants]
-    weights = dict.fromkeys(root for name in constants for root in graph.roots(name) if _is_array(graph, root))
+    roots = dict.fromkeys(root for name in constants for root in graph.roots(name) if is_weight(graph.leaves[root]))
     variable = tuple(name for name in inputs if name not in graph.constants)
     return Call(
         type=kind,
@@ -192,13 +193,8 @@ def _call(
         channel=channel,
         has_bias=bias,
         recurrent=recurrent,
-        parameters=tuple(weights),
+        parameters=tuple(root for root in roots if graph.leaves[root].dims),
+        roots=tuple(roots),
         constants=tuple(constants),
         feeds=tuple(name for name in reads if name not in graph.constants),
     )
-
-
-def _is_array(graph: Graph, root: str) -> bool:
-    tensor = graph.leaves[root]
-    whole = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
-    return not whole and (len(tensor.dims) > 0 or root not in graph.producer)

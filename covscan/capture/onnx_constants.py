@@ -15,6 +15,7 @@ Array = npt.NDArray[np.generic]
 FLOATING = frozenset(
     {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
 )
+_WHOLE = frozenset({onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL, onnx.TensorProto.STRING})
 
 
 def is_external(tensor: onnx.TensorProto) -> bool:
@@ -80,11 +81,11 @@ def constant_nodes(graph: Graph, name: str) -> list[onnx.NodeProto]:
 
 
 class Weights(Mapping[str, Array]):
-    """Floating tensors of a graph by name, read when they are asked for."""
+    """Floating arrays of a graph by name, read when they are asked for; a lone number is arithmetic (an epsilon)."""
 
     def __init__(self, graph: Graph) -> None:
         self._folder = graph.folder
-        self._tensors = {name: t for name, t in graph.leaves.items() if _is_weight(graph, name, t)}
+        self._tensors = {name: t for name, t in graph.leaves.items() if t.dims and t.data_type in FLOATING}
 
     def __getitem__(self, name: str) -> Array:
         """The tensor of that name; KeyError if there is none."""
@@ -103,6 +104,6 @@ class Weights(Mapping[str, Array]):
         return sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in self._tensors.values())
 
 
-def _is_weight(graph: Graph, name: str, tensor: onnx.TensorProto) -> bool:
-    """Initializers of any shape count; a scalar Constant node is arithmetic (an epsilon, a scale)."""
-    return tensor.data_type in FLOATING and (len(tensor.dims) > 0 or name not in graph.producer)
+def is_weight(tensor: onnx.TensorProto) -> bool:
+    """Whether the tensor holds numbers that training moves: no sizes, places or switches."""
+    return tensor.data_type not in _WHOLE

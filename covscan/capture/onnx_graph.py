@@ -56,11 +56,11 @@ class Graph:
         found: dict[str, None] = {}
         pending = [value]
         while pending:
-            name = pending.pop(0)
+            name = pending.pop()
             if name in self.leaves:
                 found[name] = None
             elif name in self.producer:
-                pending.extend(source for source in self.nodes[self.producer[name]].input if source)
+                pending.extend(source for source in reversed(self.nodes[self.producer[name]].input) if source)
         return tuple(found)
 
 

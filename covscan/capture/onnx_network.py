@@ -41,7 +41,7 @@ class Survey:
         axes = channel_axes(self.prepared.graph, self.calls, self.first.shapes)
         sites: dict[str, Site] = {}
         self._named = {call.output: call for call in self.calls}
-        skipped: dict[str, str] = {skip.site: skip.reason for skip in self.prepared.skipped}
+        skipped = dict(map(self._told_apart, self.prepared.skipped))
         modules = []
         for depth, call in enumerate(self.calls):
             inputs = tuple(self._inputs(depth, call, axes, sites, skipped))
@@ -57,6 +57,11 @@ class Survey:
             parameters=Weights(self.prepared.graph).elements(),
             notes=self._notes(),
         )
+
+    def _told_apart(self, skip: Skip) -> tuple[str, str]:
+        """(name, reason) of a skip; two branches may use one name, of which the taken one's is in the graph."""
+        taken = skip.site in self.prepared.graph.producer
+        return f"{skip.site} (other branch)" if taken else skip.site, skip.reason
 
     def _inputs(
         self, depth: int, call: Call, axes: Axes, sites: dict[str, Site], skipped: dict[str, str]

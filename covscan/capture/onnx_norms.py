@@ -136,7 +136,7 @@ def _vector(graph: Graph, name: str | None) -> Float | None:
 
 
 def _number(value: object) -> float:
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _whole(value: object) -> int | None:

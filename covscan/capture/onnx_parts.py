@@ -35,12 +35,11 @@ class Composite:
 class Call:
     """One layer, activation, norm, sum or attention of a graph.
 
-    ``members`` are the places of its nodes in order of execution and ``output`` the value that leaves the
-    last of them. ``inputs`` are its data; ``feeds`` all values from outside that vary (data, initial
-    states, lengths), ``constants`` those that don't, ``parameters`` the tensors written in the file that
-    these come from. ``channel`` is the channel axis of output and input where the operator fixes it,
-    negative from the end. ``recurrent``: the output is (time, direction, sample, hidden) or (direction,
-    sample, hidden).
+    ``members`` are the places of its nodes in order of execution and ``output`` the value that leaves the last of
+    them. ``inputs`` are its data; ``feeds`` all values from outside that vary (data, initial states, lengths),
+    ``constants`` those that don't, ``roots`` the numbers written in the file that these come from and ``parameters``
+    the arrays among them. ``channel`` is the channel axis of output and input where the operator fixes it, negative
+    from the end. ``recurrent``: the output is (time, direction, sample, hidden) or (direction, sample, hidden).
     """
 
     type: str
@@ -51,6 +50,7 @@ class Call:
     feeds: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
     channel: int | None = None
     has_bias: bool = False
     recurrent: bool = False

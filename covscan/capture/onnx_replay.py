@@ -30,7 +30,7 @@ def same_calls(graph: Graph, here: Sequence[Call], other: Graph, there: Sequence
         for pair in pairs
         if _operators(graph, pair.here) == _operators(other, pair.there)
         and len(pair.here.feeds) == len(pair.there.feeds)
-        and len(pair.here.parameters) == len(pair.there.parameters)
+        and len(pair.here.roots) == len(pair.there.roots)
     ]
 
 
@@ -42,7 +42,7 @@ def is_unmoved(graph: Graph, other: Graph, pair: Pair) -> bool:
     """Whether every weight of the call is bit-equal in both files."""
     return all(
         _same(graph.leaves[mine], graph.folder, other.leaves[yours], other.folder)
-        for mine, yours in zip(pair.here.parameters, pair.there.parameters, strict=True)
+        for mine, yours in zip(pair.here.roots, pair.there.roots, strict=True)
     )
 
 
