@@ -11,7 +11,7 @@ from covscan.registry import resolve
 
 if TYPE_CHECKING:
     from covscan.data.contents import Contents
-    from covscan.data.samples import OpenSamples, delete_folder
+    from covscan.data.samples import OpenSamples
 
 _IMAGES = "covscan.data.images:read_images"
 
@@ -81,9 +81,7 @@ def _open_path(path: Path, settings: Settings) -> "Contents":
         folder = path.parent
         names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
         close = difflib.get_close_matches(path.name, names, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else "give a file, a folder of images, or file.py:function"
-        )
+        hint = f"did you mean {close[0]!r}?" if close else "give a file, a folder of images, or file.py:function"
         raise UsageError("no-such-file", f"--data: there is no {str(path)!r}", hint=hint)
     if path.is_dir():
         return _read(_IMAGES, path, settings)

@@ -47,11 +47,7 @@ def read_arrow(path: Path, settings: Settings) -> Contents:
                 source.seek(0)
                 is_feather_1 = source.read(4) == b"FEA1"
                 source.seek(0)
-                table = (
-                    pyarrow.feather.read_table(source)
-                    if is_feather_1
-                    else pa.ipc.open_stream(source).read_all()
-                )
+                table = pyarrow.feather.read_table(source) if is_feather_1 else pa.ipc.open_stream(source).read_all()
             index = choose_rows(table.num_rows, settings.samples, settings.seed)
             available, table = table.num_rows, table.take(index)
     except (pa.ArrowException, OSError) as error:
@@ -102,9 +98,7 @@ def _column(column: Any, name: str) -> Any:
     if pa.types.is_decimal(kind) or (pa.types.is_boolean(kind) and column.null_count):
         column = column.cast(pa.float64() if pa.types.is_decimal(kind) else pa.int8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise UsageError(
-            "bad-array", f"column {name!r} does not hold numbers", found=str(kind), hint="leave it out"
-        )
+        raise UsageError("bad-array", f"column {name!r} does not hold numbers", found=str(kind), hint="leave it out")
     return column.to_numpy()
 
 
@@ -117,9 +111,7 @@ def _is_list(kind: Any) -> bool:
 def _row(values: Any, name: str) -> Any:
     """The values of one row, nested lists stacked."""
     if values is None:
-        raise UsageError(
-            "bad-array", f"column {name!r} has a missing list", hint="fill it or leave the row out"
-        )
+        raise UsageError("bad-array", f"column {name!r} has a missing list", hint="fill it or leave the row out")
     if not _is_list(values.type):
         return values.to_numpy(zero_copy_only=False)
     try:

@@ -37,9 +37,7 @@ def bind_torch(
     parameters = list(signature.parameters.values()) if signature is not None else []
     kinds = {parameter.kind for parameter in parameters}
     inputs = [
-        _input(p)
-        for p in parameters
-        if p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        _input(p) for p in parameters if p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
     any_place = signature is None or inspect.Parameter.VAR_POSITIONAL in kinds
     found = match(inputs, batch, any_place=any_place, any_name=inspect.Parameter.VAR_KEYWORD in kinds)
@@ -84,8 +82,7 @@ def _input(parameter: inspect.Parameter) -> Input:
         parameter.name,
         required=parameter.default is inspect.Parameter.empty,
         by_place=parameter.kind in _BY_PLACE,
-        whole=annotation.rpartition(".")[2].startswith(("dict", "mapping"))
-        or annotation.startswith("typing.dict"),
+        whole=annotation.rpartition(".")[2].startswith(("dict", "mapping")) or annotation.startswith("typing.dict"),
     )
 
 
@@ -94,11 +91,7 @@ def _masks(inputs: list[Input], found: Match, batch: Batch) -> dict[str, Array]:
     if batch.mask is None:
         return {}
     values = {"attention_mask": batch.mask.astype(np.int64), **dict.fromkeys(PADDING_MASKS, ~batch.mask)}
-    return {
-        each.name: values[each.name]
-        for each in inputs
-        if each.name in values and each.name not in found.given
-    }
+    return {each.name: values[each.name] for each in inputs if each.name in values and each.name not in found.given}
 
 
 def _arguments(

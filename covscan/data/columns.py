@@ -27,17 +27,11 @@ def of_columns(
     mask; beside columns of lists each keeps its name. Labels are what ``--target`` names, else a column
     called label, target or class. Row numbers that pandas wrote are left out. Raises UsageError.
     """
-    known = {
-        name: values
-        for name, values in columns.items()
-        if name not in _ROW_NUMBERS or name == settings.target
-    }
+    known = {name: values for name, values in columns.items() if name not in _ROW_NUMBERS or name == settings.target}
     target = settings.target or next((name for name in known if name.lower() in LABEL_COLUMNS), None)
     labels = [f"row {number}" for number in index]
     arrays, mask = to_arrays(known, target, labels)
-    joined = [
-        name for name, array in arrays.items() if array.ndim == 1 and name not in (target, settings.mask)
-    ]
+    joined = [name for name, array in arrays.items() if array.ndim == 1 and name not in (target, settings.mask)]
     if joined and not any(array.ndim > 1 and name != settings.mask for name, array in arrays.items()):
         features = np.column_stack([arrays.pop(name).astype(np.float32) for name in joined])
         arrays = {"features": features, **arrays}
@@ -64,9 +58,7 @@ def to_arrays(
         first = next((value for value in values if value is not None), None)
         if isinstance(first, str | bytes):
             text.append(name)
-            arrays[name] = np.unique([str(value) for value in values], return_inverse=True)[1].astype(
-                np.int64
-            )
+            arrays[name] = np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.int64)
         elif isinstance(first, list | tuple | np.ndarray):
             arrays[name], padding = pad(values, name, labels)
             mask = padding if mask is None else mask

@@ -99,6 +99,4 @@ def sample_count(structure: Structure, arrays: list[Array]) -> tuple[int, frozen
 
 def describe_text(description: str, structure: Structure) -> str:
     """Say which text was left out."""
-    return (
-        f"{description}, without the text in {', '.join(structure.text)}" if structure.text else description
-    )
+    return f"{description}, without the text in {', '.join(structure.text)}" if structure.text else description

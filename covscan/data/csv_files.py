@@ -33,9 +33,7 @@ def read_csv(path: Path, settings: Settings) -> Contents:
         wanted = set(index.tolist())
         rows = [row for number, row in enumerate(_rows(path, names)) if number in wanted]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            "unreadable-data", f"{str(path)!r} cannot be read as a table", found=str(error)
-        ) from error
+        raise UsageError("unreadable-data", f"{str(path)!r} cannot be read as a table", found=str(error)) from error
     columns = {name: _column([row[place] for row in rows]) for place, name in enumerate(names)}
     return of_columns(columns, index, available, settings, path.name)
 
@@ -48,9 +46,7 @@ def _survey(path: Path) -> tuple[list[str], int]:
     names = [cell.strip() for cell in first] if header else [str(place) for place in range(len(first))]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise UsageError(
-            "unreadable-data", f"{str(path)!r} has two columns of one name", found=", ".join(doubled)
-        )
+        raise UsageError("unreadable-data", f"{str(path)!r} has two columns of one name", found=", ".join(doubled))
     return names, sum(1 for _ in _rows(path, names))
 
 

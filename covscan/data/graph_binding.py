@@ -50,9 +50,7 @@ def _fits(value: Any, dtype: np.dtype[Any], shape: Shape) -> bool:
         return False
     if value.ndim != len(shape):
         return value.size == 1 and len(shape) <= 1
-    return all(
-        not isinstance(size, int) or size == got for size, got in zip(shape[1:], value.shape[1:], strict=True)
-    )
+    return all(not isinstance(size, int) or size == got for size, got in zip(shape[1:], value.shape[1:], strict=True))
 
 
 def _cast(value: Any, name: str, dtype: np.dtype[Any], shape: Shape, samples: int) -> Array:
@@ -80,9 +78,7 @@ def _cast(value: Any, name: str, dtype: np.dtype[Any], shape: Shape, samples: in
 
 def _sizes_or(shape: Shape, samples: int) -> tuple[int, ...]:
     """The shape of one number that the graph wants as an array: a free axis 0 is the samples."""
-    return tuple(
-        size if isinstance(size, int) else (samples if place == 0 else 1) for place, size in enumerate(shape)
-    )
+    return tuple(size if isinstance(size, int) else (samples if place == 0 else 1) for place, size in enumerate(shape))
 
 
 def _named_sizes(feed: dict[str, Array], inputs: Sequence[GraphInput]) -> dict[str, int]:
@@ -93,9 +89,7 @@ def _named_sizes(feed: dict[str, Array], inputs: Sequence[GraphInput]) -> dict[s
     return {size: got for size, got in pairs if isinstance(size, str)}
 
 
-def _made_up(
-    name: str, dtype: np.dtype[Any], shape: Shape, sizes: dict[str, int], batch: Batch
-) -> Array | None:
+def _made_up(name: str, dtype: np.dtype[Any], shape: Shape, sizes: dict[str, int], batch: Batch) -> Array | None:
     """A mask, zeros, or None where nothing neutral is known."""
     known = [size if isinstance(size, int) else sizes.get(size or "") for size in shape]
     if known.count(None) == 1:

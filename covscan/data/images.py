@@ -16,9 +16,7 @@ from covscan.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-)
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 _USUAL = (224, 224)
 
 
@@ -43,9 +41,7 @@ def read_images(path: Path, settings: Settings) -> Contents:
                 sample["label"] = classes.index(file.relative_to(path).parts[0])
             spool.add(sample, 1, single=True, index=number)
         kinds = f", {len(classes)} labels from subfolders" if labelled else ""
-        description = (
-            f"{path.name}: {len(files)} images{kinds}, {note}, RGB in [0, 1], not normalized further"
-        )
+        description = f"{path.name}: {len(files)} images{kinds}, {note}, RGB in [0, 1], not normalized further"
         target = "label" if labelled else None
         return Contents(spool.runs(), description, len(files), target, spool.folder)
 
@@ -98,9 +94,7 @@ def _pixels(file: Path, size: tuple[int, int]) -> Array:
         try:
             if image.mode.startswith(("I", "F")):
                 return _deep_gray(image, size)
-            return np.asarray(_fitted(image.convert("RGB"), size), np.float32).transpose(
-                2, 0, 1
-            ) / np.float32(255)
+            return np.asarray(_fitted(image.convert("RGB"), size), np.float32).transpose(2, 0, 1) / np.float32(255)
         except (OSError, SyntaxError, ValueError) as error:
             raise _unreadable(file, error) from error
 

@@ -25,9 +25,7 @@ def read_json_lines(path: Path, settings: Settings) -> Contents:
         wanted = set(index.tolist())
         chosen = [line for number, line in enumerate(_lines(path)) if number in wanted]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "unreadable-data", f"{str(path)!r} cannot be read as text", found=str(error)
-        ) from error
+        raise UsageError("unreadable-data", f"{str(path)!r} cannot be read as text", found=str(error)) from error
     values = [_parse(path, number, line) for number, line in chosen]
     labels = [f"line {number} of {path.name}" for number, _ in chosen]
     description = f"{path.name}: {available} lines"
@@ -36,9 +34,7 @@ def read_json_lines(path: Path, settings: Settings) -> Contents:
         arrays, mask = to_arrays(columns, settings.target, labels)
         description += f", {', '.join(arrays)}"
         return of_chosen(arrays, index, available, _padded(description, mask), mask)
-    wrong = next(
-        (place for place, value in enumerate(values) if not isinstance(value, list | int | float)), None
-    )
+    wrong = next((place for place, value in enumerate(values) if not isinstance(value, list | int | float)), None)
     if wrong is not None:
         raise _bad_line(labels[wrong], f"{type(values[wrong]).__name__} {values[wrong]!r}"[:60])
     arrays, mask = to_arrays({"each line": values}, None, labels)

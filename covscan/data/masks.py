@@ -26,13 +26,7 @@ def find_mask(parts: Mapping[str, Any], chosen: str | None, samples: int) -> Mas
         return _chosen_mask(parts[chosen], chosen, samples)
     for name in (*DATA_MASKS, *PADDING_MASKS):
         value = parts.get(name)
-        if (
-            value is not None
-            and is_array(value)
-            and value.ndim == 2
-            and len(value) == samples
-            and _is_binary(value)
-        ):
+        if value is not None and is_array(value) and value.ndim == 2 and len(value) == samples and _is_binary(value):
             return _true_at_data(value, name)
     return None
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
 
 from covscan.data.masks import DATA_MASKS, PADDING_MASKS
@@ -73,9 +74,7 @@ def match(
     """
     positional, named = _named_where_possible(inputs, batch)
     if positional and not named:
-        return _by_place(
-            inputs, positional, known_labels=batch.target is not None, any_place=any_place, fits=fits
-        )
+        return _by_place(inputs, positional, known_labels=batch.target is not None, any_place=any_place, fits=fits)
     whole = _takes_whole(inputs, named)
     if whole is not None:
         return Match({whole: dict(named)}, missing=_missing(inputs, {whole: named}))
@@ -102,9 +101,7 @@ def _named_where_possible(inputs: Sequence[Input], batch: Batch) -> tuple[tuple[
     if batch.named or not batch.positional:
         return batch.positional, batch.named
     first = batch.positional[0]
-    if isinstance(first, Mapping) and {_plain(str(key)) for key in first} & {
-        _plain(each.name) for each in inputs
-    }:
+    if isinstance(first, Mapping) and {_plain(str(key)) for key in first} & {_plain(each.name) for each in inputs}:
         rest = {str(place): value for place, value in enumerate(batch.positional) if place}
         if all(place not in first for place in rest):
             return (), {**first, **rest} if batch.target is not None else first
@@ -128,9 +125,7 @@ def _by_place(
     return Match(given, rest if any_place else (), missing=_missing(inputs, given), unused=unused)
 
 
-def _by_name(
-    inputs: Sequence[Input], batch: Batch, named: Mapping[str, Any], *, any_name: bool, fits: Fits
-) -> Match:
+def _by_name(inputs: Sequence[Input], batch: Batch, named: Mapping[str, Any], *, any_name: bool, fits: Fits) -> Match:
     given: dict[str, Any] = {each.name: named[each.name] for each in inputs if each.name in named}
     used = set(given)
     plain = {_plain(each.name): each.name for each in inputs if each.name not in given}
@@ -150,16 +145,19 @@ def _by_name(
     return Match(given, missing=_missing(inputs, given), unused=tuple(left))
 
 
-def _candidates(
-    left: Mapping[str, Any], missing: Sequence[str], batch: Batch, *, alone: bool
-) -> Mapping[str, Any]:
-    """The left-over arrays that may be inputs: no labels, and no masks unless their number is just right."""
+def _candidates(left: Mapping[str, Any], missing: Sequence[str], batch: Batch, *, alone: bool) -> Mapping[str, Any]:
+    """The left-over arrays that may be inputs: no labels, and no masks or numbers unless the count is just right."""
     pool = {name: value for name, value in left.items() if name.lower() not in LABELS}
     if not pool and alone:
         return left
     if len(pool) == len(missing):
         return pool
-    return {name: value for name, value in pool.items() if not _is_mask(name, value, batch)}
+    return {name: value for name, value in pool.items() if not (_is_number(value) or _is_mask(name, value, batch))}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether the value is the same for all samples: None, a number, an array without axes."""
+    return value is None or isinstance(value, Number) or getattr(value, "shape", None) == ()
 
 
 def _is_mask(name: str, value: Any, batch: Batch) -> bool:
@@ -185,11 +183,7 @@ def _fill(takers: Sequence[str], candidates: Mapping[str, Any], fits: Fits, *, f
 def _takes_whole(inputs: Sequence[Input], named: Mapping[str, Any]) -> str | None:
     """The one input that takes the dictionary itself: declared so, or called ``batch``."""
     required = [each for each in inputs if each.required]
-    if (
-        len(required) == 1
-        and required[0].name not in named
-        and (required[0].whole or required[0].name == "batch")
-    ):
+    if len(required) == 1 and required[0].name not in named and (required[0].whole or required[0].name == "batch"):
         return required[0].name
     return None
 

@@ -24,9 +24,7 @@ def read_npy(path: Path, settings: Settings) -> Contents:
         raise _unreadable(path, error) from error
     if isinstance(array, np.lib.npyio.NpzFile):
         array.close()
-        raise UsageError(
-            "unreadable-data", f"{str(path)!r} is an archive of arrays", hint="rename it to .npz"
-        )
+        raise UsageError("unreadable-data", f"{str(path)!r} is an archive of arrays", hint="rename it to .npz")
     return of_arrays(array, settings, f"{path.name}: {_text(array)}")
 
 
@@ -85,7 +83,5 @@ def _unreadable(path: Path, error: Exception, name: str = "") -> UsageError:
         "unreadable-data",
         f"{where} cannot be read as numpy data",
         found="Python objects, which are never unpickled" if pickled else str(error) or type(error).__name__,
-        hint="save arrays of numbers with numpy.savez"
-        if pickled
-        else "the file may be cut short: write it again",
+        hint="save arrays of numbers with numpy.savez" if pickled else "the file may be cut short: write it again",
     )

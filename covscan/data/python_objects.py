@@ -23,7 +23,7 @@ def read_function(spec: str, settings: Settings, open_path: Reopen) -> Contents:
     return read_object(load_object(spec, what="--data"), settings, open_path, name=spec)
 
 
-def read_object(value: Any, settings: Settings, open_path: Reopen, name: str = "") -> Contents:
+def read_object(value: Any, settings: Settings, open_path: Reopen | None = None, name: str = "") -> Contents:
     """Contents of a Python object.
 
     A tuple of arrays, a list of arrays of one length and different kinds, an array and a mapping of arrays
@@ -36,7 +36,7 @@ def read_object(value: Any, settings: Settings, open_path: Reopen, name: str = "
         with user_code(label, settings.seed):
             made = value()
         return read_object(made, settings, open_path, name=name or f"{_name(value)}()")
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path) and open_path is not None:
         return open_path(str(value))
     if _is_frame(value):
         from covscan.data.columns import of_columns

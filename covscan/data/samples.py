@@ -14,7 +14,7 @@ from covscan.config.settings import Settings
 from covscan.data.arrays import Array, canonical
 from covscan.data.contents import Contents, Run
 from covscan.data.masks import find_mask
-from covscan.data.sampling import deal_blocks, empty
+from covscan.data.sampling import deal_blocks
 from covscan.data.structure import leaf_numbers, put_together
 from covscan.data.types import Batch
 from covscan.errors import UsageError
@@ -31,8 +31,6 @@ class OpenSamples:
     """
 
     def __init__(self, contents: Contents, settings: Settings) -> None:
-        if not contents.runs:
-            raise empty(contents.description)
         self._runs = contents.runs
         self._batch_size = settings.batch_size
         self._finalizer = weakref.finalize(self, _delete_own, contents.temporary, os.getpid())
@@ -104,19 +102,24 @@ def _digest(runs: tuple[Run, ...], target: str | None) -> tuple[str, int]:
     for run in runs:
         targets = leaf_numbers(dict(run.structure.parts).get(target or ""))
         for number, name in enumerate(run.structure.leaves):
-            row_bytes = max(1, run.arrays[number][:1].nbytes) if number not in run.constants else 1
-            step = len(run.rows) if number in run.constants else max(1, _CHUNK_BYTES // row_bytes)
-            for start in range(0, len(run.rows), step):
-                array = _cut(run, number, slice(start, start + step))
-                if start == 0:
-                    shape = array.shape if number in run.constants else (len(run.rows), *array.shape[1:])
-                    digest.update(repr((run.structure.named, name, array.dtype.str, shape)).encode())
-                digest.update(np.ascontiguousarray(array).data)
-                if number not in targets and array.dtype.kind in "fc":
-                    nonfinite += array.size - int(np.count_nonzero(np.isfinite(array)))
+            first = _cut(run, number, slice(0, 1))
+            shape = first.shape if number in run.constants else (len(run.rows), *first.shape[1:])
+            digest.update(repr((run.structure.named, name, first.dtype.str, shape)).encode())
+            for piece in _pieces(run, number, first.nbytes):
+                digest.update(np.ascontiguousarray(piece).data)
+                if number not in targets and piece.dtype.kind in "fc":
+                    nonfinite += piece.size - int(np.count_nonzero(np.isfinite(piece)))
         if run.mask is not None:
             digest.update(np.ascontiguousarray(run.mask[run.rows]).data)
     return digest.hexdigest(), nonfinite
+
+
+def _pieces(run: Run, number: int, row_bytes: int) -> Iterator[Array]:
+    """One array of a run, some rows at a time; a constant whole."""
+    count = len(run.rows)
+    step = count if number in run.constants else max(1, _CHUNK_BYTES // max(1, row_bytes))
+    for start in range(0, count, step):
+        yield _cut(run, number, slice(start, start + step))
 
 
 def delete_folder(folder: Path | None) -> None:

@@ -27,9 +27,8 @@ def choose_rows(available: int, samples: int, seed: int) -> Index:
     kept = np.empty(0, np.int64)
     for start in range(0, available, _CHUNK):
         kept = np.concatenate([kept, np.arange(start, min(start + _CHUNK, available), dtype=np.int64)])
-        if len(kept) > samples:
-            smallest = np.argpartition(hash_index(kept, seed, _CHOICE_STREAM), samples - 1)[:samples]
-            kept = kept[smallest]
+        last = min(samples, len(kept)) - 1
+        kept = kept[np.argpartition(hash_index(kept, seed, _CHOICE_STREAM), last)[: last + 1]]
     return np.sort(kept)
 
 

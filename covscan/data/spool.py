@@ -64,9 +64,7 @@ class Spool:
         taken = min(count, limit)
         if taken == 0:
             return structure
-        rows = [
-            canonical(array if place in constants else array[:taken]) for place, array in enumerate(arrays)
-        ]
+        rows = [canonical(array if place in constants else array[:taken]) for place, array in enumerate(arrays)]
         stretch = self._stretch(structure, rows, constants)
         for place in stretch.offsets:
             self._write(place, rows[place])
@@ -85,9 +83,7 @@ class Spool:
     def _stretch(self, structure: Structure, arrays: list[Array], constants: frozenset[int]) -> _Stretch:
         """The last stretch if the batch continues it, else a new one."""
         kinds = tuple(
-            (array.dtype, array.shape, array.tobytes())
-            if place in constants
-            else (array.dtype, array.shape[1:])
+            (array.dtype, array.shape, array.tobytes()) if place in constants else (array.dtype, array.shape[1:])
             for place, array in enumerate(arrays)
         )
         if self._stretches:
@@ -119,9 +115,7 @@ class Spool:
             ) from error
 
 
-def spool_batches(
-    batches: Iterable[Any], spool: Spool, samples: int, *, single: bool = False
-) -> Structure | None:
+def spool_batches(batches: Iterable[Any], spool: Spool, samples: int, *, single: bool = False) -> Structure | None:
     """Add batches until ``samples`` samples are there; what lies behind them is not asked for."""
     structure = None
     for batch in batches:

@@ -54,9 +54,7 @@ def take_apart(batch: Any, *, single: bool = False) -> tuple[Structure, list[Arr
     walk = _Walk(single)
     named = True
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        items: Iterable[tuple[str, Any]] = [
-            (f.name, getattr(batch, f.name)) for f in dataclasses.fields(batch)
-        ]
+        items: Iterable[tuple[str, Any]] = [(f.name, getattr(batch, f.name)) for f in dataclasses.fields(batch)]
     elif isinstance(batch, Mapping):
         items = [(str(key), value) for key, value in batch.items()]
     elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
@@ -65,9 +63,7 @@ def take_apart(batch: Any, *, single: bool = False) -> tuple[Structure, list[Arr
         named, items = False, [(str(place), value) for place, value in enumerate(batch)]
     else:
         named, items = False, [("0", batch)]
-    parts = tuple(
-        (key, template) for key, value in items if (template := walk.template(value, key)) is not None
-    )
+    parts = tuple((key, template) for key, value in items if (template := walk.template(value, key)) is not None)
     return Structure(named, parts, tuple(walk.names), tuple(walk.text)), walk.arrays
 
 
@@ -130,7 +126,8 @@ class _Walk:
             return None
         if isinstance(value, Mapping):
             inner = {key: self.template(each, f"{name}.{key}") for key, each in value.items()}
-            return {key: each for key, each in inner.items() if each is not None}
+            kept = {key: each for key, each in inner.items() if each is not None}
+            return kept or (None if inner else kept)
         if isinstance(value, tuple | list):
             parts = [self.template(each, f"{name}.{place}") for place, each in enumerate(value)]
             return _sequence_like(value, [Fixed(None) if part is None else part for part in parts])

@@ -28,11 +28,7 @@ def read_torch(path: Path, settings: Settings) -> Contents:
             found=type(value).__qualname__,
             hint="save a tensor, a tuple of tensors or a dict of tensors",
         )
-
-    def never(_: str) -> Contents:
-        raise AssertionError("a container is never opened as a path")
-
-    return read_object(value, settings, never, name=path.name)
+    return read_object(value, settings, name=path.name)
 
 
 def read_safetensors(path: Path, settings: Settings) -> Contents:

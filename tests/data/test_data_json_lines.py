@@ -49,6 +49,13 @@ def test_ragged_vectors_are_padded_over_their_length(only):
     assert batch.mask.tolist() == [[True, False], [True, True]]
 
 
+def test_missing_numbers_are_nan(opened):
+    samples = opened([[1.5, None], [None, 2]])
+    (batch,) = samples.batches()
+    assert np.array_equal(batch.positional[0], [[1.5, np.nan], [np.nan, 2]], equal_nan=True)
+    assert samples.nonfinite == 2
+
+
 def test_numbers_and_truth_values(only):
     assert only([1, 2, 3]).positional[0].tolist() == [1, 2, 3]
     assert only([[True, False]]).positional[0].dtype == np.bool_

@@ -80,9 +80,17 @@ class Frame:
 
 
 def test_a_data_frame():
-    batch = only(Frame(), samples=5, target="kind")
+    frame = Frame()
+    batch = only(frame, samples=5, target="kind")
     assert batch.named["features"].tolist() == [[index, index / 2] for index in batch.index]
     assert (batch.target == batch.index % 2).all()
+
+
+def test_a_data_frame_with_dates():
+    frame = Frame()
+    frame.data = {**Frame.data, "b": np.zeros(40, "datetime64[D]")}
+    error = failure(frame, target="kind")
+    assert (error.code, error.found) == ("bad-array", "datetime64[D]")
 
 
 def test_a_map_style_data_set_is_sampled_by_hash():
@@ -210,9 +218,11 @@ def test_structures_survive():
         "tuple": (X, 3, "text"),
         "names": ["n"] * 100,
         "numbers": list(range(100)),
+        "meta": {"classes": ["a", "b"]},
+        "empty": {},
     }
     given = only([batch], samples=5)
-    assert set(given.named) == {"nested", "tuple", "numbers"}
+    assert set(given.named) == {"nested", "tuple", "numbers", "empty"}
     assert given.named["nested"]["list"][1].left.tolist() == [0, 1, 2, 3, 4]
     assert isinstance(given.named["nested"]["list"][1], pair)
     assert given.named["tuple"][1:] == (3, None)
@@ -281,6 +291,8 @@ def test_a_forked_process_does_not_delete_the_spool():
     process = multiprocessing.get_context("fork").Process(target=samples.close)
     process.start()
     process.join()
+    folder, owner = samples._finalizer.peek()[2]
+    samples._finalizer.peek()[1](folder, owner + 1)
     assert values(samples).shape == (100, 3)
     assert temporary(samples).exists()
 

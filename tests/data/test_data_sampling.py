@@ -113,6 +113,14 @@ def test_the_fingerprint_is_the_documented_hash():
     assert opened({"x": data}).fingerprint == digest.hexdigest()
 
 
+def test_the_fingerprint_is_of_the_whole_however_it_is_read(monkeypatch):
+    data = {"x": rows(), "empty": np.zeros((100, 0), np.float32), "rate": np.array(np.nan)}
+    expected = opened(data)
+    monkeypatch.setattr("covscan.data.samples._CHUNK_BYTES", 100)
+    read = opened(data)
+    assert (read.fingerprint, read.nonfinite) == (expected.fingerprint, 1)
+
+
 def test_non_finite_inputs_are_counted_and_targets_are_not():
     x = rows(10)
     x[0, 0], x[4, 2], x[5, 1] = np.nan, np.inf, -np.inf

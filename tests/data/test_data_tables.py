@@ -167,6 +167,13 @@ def write_stream(table, path):
         writer.write_table(table, max_chunksize=64)
 
 
+def test_row_groups_without_chosen_rows_are_passed_over(tmp_path):
+    table = wide_table()
+    pq.write_table(table, tmp_path / "s.parquet", row_group_size=10)
+    batch = only(tmp_path / "s.parquet", samples=4)
+    assert batch.named["features"][:, 1].tolist() == batch.index.tolist()
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
