@@ -34,7 +34,7 @@ Version = Annotated[bool, typer.Option("--version", "-V", help="Print the versio
 
 
 @app.callback(invoke_without_command=True)
-def main(context: typer.Context, version: Version = False) -> int | None:
+def main(context: typer.Context, version: Version = False) -> None:
     """Print the version, or the help where no command was given."""
     if version:
         from covscan.cli.small import print_version
@@ -44,7 +44,6 @@ def main(context: typer.Context, version: Version = False) -> int | None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
-    return None
 
 
 @app.command(
@@ -83,11 +82,11 @@ def analyze(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
-) -> int:
+) -> None:
     """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
     from covscan.cli.analyze import run
 
-    return run(context.params)
+    raise typer.Exit(run(context.params))
 
 
 @app.command(
@@ -116,11 +115,11 @@ def sites(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
-) -> int:
+) -> None:
     """List what can be tapped in a model: shapes, channel axis, and what is normalized already."""
     from covscan.cli.sites import run
 
-    return run(context.params)
+    raise typer.Exit(run(context.params))
 
 
 Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code or a name, as COV203.")]
@@ -138,11 +137,11 @@ def rule(
     code: Code = None,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
-) -> int:
+) -> None:
     """Explain a finding: what it measures, when it misleads, what to do; or list all rules."""
     from covscan.cli.rule import run
 
-    return run(context.params)
+    raise typer.Exit(run(context.params))
 
 
 ReportPath = Annotated[
@@ -164,19 +163,19 @@ def render(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
-) -> int:
+) -> None:
     """Show a report again, in any format, without measuring."""
     from covscan.cli.render import run
 
-    return run(context.params)
+    raise typer.Exit(run(context.params))
 
 
 @app.command(cls=GroupedCommand)
-def schema() -> int:
+def schema() -> None:
     """Print the JSON Schema of the report."""
     from covscan.cli.small import print_schema
 
-    return print_schema()
+    raise typer.Exit(print_schema())
 
 
 @app.command(cls=GroupedCommand, short_help="Show what is installed and which devices there are.")
@@ -185,19 +184,19 @@ def doctor(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
-) -> int:
+) -> None:
     """Show what is installed, which devices there are, and what the terminal can show."""
     from covscan.cli.doctor import run
 
-    return run(context.params)
+    raise typer.Exit(run(context.params))
 
 
 @app.command(cls=GroupedCommand)
-def version(form: options.ShortFormat = "text") -> int:
+def version(form: options.ShortFormat = "text") -> None:
     """Print the version."""
     from covscan.cli.small import print_version
 
-    return print_version(form)
+    raise typer.Exit(print_version(form))
 
 
 def command() -> Any:

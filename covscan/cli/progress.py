@@ -69,6 +69,7 @@ class Bar:
             TextColumn("{task.fields[place]}", markup=False),
             TextColumn("{task.completed:.0f}/{task.total:.0f} batches", markup=False),
             TimeRemainingColumn(compact=True),
+            TextColumn("left"),
             console=console,
             transient=True,
         )

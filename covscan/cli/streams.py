@@ -28,7 +28,7 @@ def payload_only() -> Iterator[TextIO]:
             yield stdout
             return
         with _diverted() as saved:
-            if stdout.fileno() != STDOUT:
+            if _descriptor(stdout) != STDOUT:
                 yield stdout
                 return
             with open(saved, "w", encoding=stdout.encoding, closefd=False) as payload:
@@ -56,6 +56,14 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
+def _descriptor(stream: TextIO) -> int | None:
+    """The stream's descriptor; None for one in memory."""
+    try:
+        return stream.fileno()
+    except OSError:
+        return None
+
+
 def _flush_c_library() -> None:
     """Push out what C code has printed, before its descriptor becomes standard output again."""
     if os.name == "posix":
@@ -69,7 +77,10 @@ def deliver(stream: TextIO, text: str, *, encoding: str | None = None) -> None:
     """
     content = text.encode(encoding or stream.encoding or "utf-8", "backslashreplace")
     try:
-        stream.buffer.write(content)
+        if hasattr(stream, "buffer"):
+            stream.buffer.write(content)
+        else:
+            stream.write(text)
         stream.flush()
     except BrokenPipeError:
         abandon(stream)

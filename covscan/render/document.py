@@ -31,4 +31,6 @@ def document(report: Report, look: Look) -> Iterator[Section]:
     if report.candidates:
         yield suggestions.candidates(report, look)
     yield coverage.section(report, look)
+    if report.notes:
+        yield coverage.notes(report)
     yield next_steps.section(report, look)

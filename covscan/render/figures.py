@@ -15,7 +15,9 @@ def compact(value: float) -> str:
         return f"{value:.0f}"
     if size >= 9.995:
         return f"{value:.1f}"
-    return f"{value:.2f}" if size >= 0.0995 else f"{value:.2g}"
+    if size >= 0.00995:
+        return f"{value:.2f}" if size >= 0.0995 else f"{value:.3f}"
+    return f"{value:.2g}"
 
 
 def percent(share: float) -> str:
@@ -30,14 +32,14 @@ def percent(share: float) -> str:
 
 
 def sparkline(values: Sequence[float | None], ramp: str, top: float) -> str:
-    """One sign of ``ramp`` per value from 0 to ``top``; a blank where there is no value."""
+    """One sign of ``ramp`` per value from 0 to ``top``, the first for 0 alone; a blank where there is no value."""
     return "".join(" " if value is None else _level(value, ramp, top) for value in values)
 
 
 def _level(value: float, ramp: str, top: float) -> str:
-    if top <= 0:
+    if value <= 0 or top <= 0:
         return ramp[0]
-    return ramp[min(int(max(value, 0) / top * len(ramp)), len(ramp) - 1)]
+    return ramp[max(min(int(value / top * len(ramp)), len(ramp) - 1), 1)]
 
 
 def evenly(count: int, keep: int) -> list[int]:

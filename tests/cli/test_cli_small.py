@@ -1,10 +1,15 @@
+import contextlib
+import io
 import json
 import sys
 
 import jsonschema
 import pytest
+from typer.testing import CliRunner
 
 from covscan import __version__
+from covscan.cli.app import app
+from covscan.cli.entry import run
 from covscan.report import schema
 
 
@@ -152,3 +157,17 @@ def test_doctor_survives_what_is_missing_or_broken(covscan, monkeypatch):
     assert "-m pip install covscan" in out
     assert out.count("cannot be imported") == 2
     assert "dumb" in out
+
+
+def test_the_app_gives_its_exit_code_to_whoever_runs_it(golden):
+    runner = CliRunner()
+    done = runner.invoke(app, ["render", str(golden / "quiet.json")])
+    assert (done.exit_code, done.stdout) == (0, (golden / "quiet.pipe.txt").read_text())
+    assert runner.invoke(app, ["version"]).stdout == f"covscan {__version__}\n"
+    assert runner.invoke(app, []).exit_code == 2
+
+
+def test_standard_output_may_be_a_string(pipeline, golden):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run(["analyze", "a.pt", "--data", "x.npz"]) == 0
+    assert out.getvalue() == (golden / "digits.pipe.txt").read_text()

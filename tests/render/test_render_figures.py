@@ -41,6 +41,7 @@ def test_sparkline():
     assert sparkline([0, 1, 2, None, 4], "abcd", 4) == "abc d"
     assert sparkline([0, 0], "abcd", 0) == "aa"
     assert sparkline([-1], "abcd", 1) == "a"
+    assert sparkline([0.001, 1], "abcd", 1) == "bd"
 
 
 @given(st.integers(0, 200), st.integers(0, 50))

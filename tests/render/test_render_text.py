@@ -90,7 +90,7 @@ def test_the_environment_is_not_asked(monkeypatch):
 
 def test_the_source_is_named_and_marked():
     shown = text("digits")
-    assert "Source: fc3 out added 2.40 itself" in shown
+    assert "Source: fc3 out added 2.40 itself, and what follows it inherits that." in shown
     assert [line.split()[0] for line in shown.splitlines() if "◀" in line] == ["fc3"]
 
 
@@ -141,6 +141,7 @@ def test_missing_and_unmeasured_cells():
     assert "n/a in 7 cells: no variance." in shown
     row = next(line for line in shown.splitlines() if line.startswith("fc1   out"))
     assert row.split().count("n/a") == 8
+    assert "n/a in 1 cell: no reason is given." in shown
     assert len(next(line for line in shown.splitlines() if line.startswith("fc2   out")).split()) == 12
     trend = next(line for line in shown.splitlines() if line.startswith("fc2   out"))
     assert re.search(r"▁▄▅ ▇▇██", trend)
@@ -260,3 +261,15 @@ def test_an_unknown_format_is_answered_with_the_nearest():
     with pytest.raises(UsageError) as caught:
         render(quiet(), "zzz")
     assert caught.value.hint == "choose one of json, markdown, text"
+
+
+def test_several_sources_are_counted():
+    moved = digits()
+    both = [
+        msgspec.structs.replace(shift, measures=shift.measures | {"excess_shift": measure(1.3)})
+        if shift.site == "fc2" and shift.position == "output"
+        else shift
+        for shift in moved.shifts
+    ]
+    shown = render(msgspec.structs.replace(moved, shifts=both), "text", Look())
+    assert "Source: fc3 out added 2.40 itself, the most; 1 other site added at least half as much." in shown

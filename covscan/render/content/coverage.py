@@ -11,9 +11,13 @@ SHOWN_REASONS = 5
 
 
 def section(report: Report, look: Look) -> Section:
-    """A line each for skipped, silent and non-finite places, and the notes of the run."""
-    notes = tuple(line(printable(note)) for note in report.notes)
-    return Section(f"Coverage: {summary(report.coverage)}", (Items((*lines(report.coverage, look), *notes)),))
+    """A line each for skipped, silent and non-finite places."""
+    return Section(f"Coverage: {summary(report.coverage)}", (Items(tuple(lines(report.coverage, look))),))
+
+
+def notes(report: Report) -> Section:
+    """What was decided for the reader, and what the numbers can and cannot say."""
+    return Section("Notes", (Items(tuple(line(printable(note)) for note in report.notes)),))
 
 
 def summary(coverage: Coverage) -> str:

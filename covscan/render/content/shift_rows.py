@@ -81,7 +81,8 @@ def rows(report: Report, verbose: bool) -> list[Row]:
         seen_at = site if site.same_as is None else site.same_as
         row = [pairs.get((seen_at.site, seen_at.position, to)) for to in later]
         last = row[-1]
-        excess = last.measures.get(EXCESS) if last is not None and site.same_as is None else None
+        adds = last is not None and site.same_as is None and site.position != "input"
+        excess = last.measures.get(EXCESS) if last is not None and adds else None
         found.append(Row(site, tuple(primary(shift) for shift in row), excess))
     return found
 

@@ -22,6 +22,8 @@ from covscan.report.types import Report
 
 LABEL_WIDTH = 9
 FEW_CHECKPOINTS = 3
+RIVAL = 0.5
+"""A site that adds this share of what the first source adds is one more source."""
 
 
 def section(report: Report, look: Look) -> Section:
@@ -62,8 +64,15 @@ def _verdict(found: list[Row], source: Row | None) -> list[Line]:
     if source is None or source.excess is None or source.excess.value is None:
         return []
     named = places.place(source.site.site, source.site.position)
-    text = f" added {compact(source.excess.value)} itself, more than any other; what follows it inherits."
-    return [(Span("Source: ", "strong"), *named, Span(text))]
+    rivals = [row for row in found if row is not source and is_significant(row.excess) and _rivals(row, source)]
+    rest = ", and what follows it inherits that."
+    if rivals:
+        rest = f", the most; {counted(len(rivals), 'other site')} added at least half as much."
+    return [(Span("Source: ", "strong"), *named, Span(f" added {compact(source.excess.value)} itself{rest}"))]
+
+
+def _rivals(row: Row, source: Row) -> bool:
+    return size(row.excess) >= RIVAL * size(source.excess)
 
 
 def _left_out(found: list[Row], shown: list[Row], headings: list[str], layout: Layout) -> list[Line]:
@@ -81,7 +90,7 @@ def _left_out(found: list[Row], shown: list[Row], headings: list[str], layout: L
 
 def _gaps(found: list[Row]) -> list[Line]:
     reasons: dict[str, int] = {}
-    for measure in (cell for row in found for cell in row.cells):
+    for measure in (cell for row in found for cell in (*row.cells, row.excess)):
         if measure is not None and measure.value is None:
             reason = printable(measure.status or "no reason is given")
             reasons[reason] = reasons.get(reason, 0) + 1
