@@ -109,7 +109,7 @@ def watching_attention(samples: Callable[[], int], seen: Seen) -> Iterator[None]
         return softmax(input, dim, *args, **rest)
 
     functional.scaled_dot_product_attention = watched_attention  # type: ignore[assignment]
-    functional.softmax = watched_softmax  # type: ignore[assignment]
+    functional.softmax = watched_softmax
     try:
         yield
     finally:

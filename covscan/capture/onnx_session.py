@@ -35,6 +35,8 @@ class Session:
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], *, where: str) -> dict[str, Any]:
         """Values of ``outputs``. Raises UsageError that says which batch it was (``where``)."""
+        if not outputs:  # ONNX Runtime takes none for all
+            return {}
         try:
             values = self.engine.run(list(outputs), dict(feeds))
         except RUNTIME_ERRORS as error:
@@ -111,6 +113,8 @@ def _refused(path: Path, error: Exception) -> UsageError:
         hint = f"newer than onnxruntime {version} reads: upgrade onnxruntime or export with an older opset"
     elif "is not a registered function" in text or "No opset import" in text or "not found" in text.lower():
         hint = f"onnxruntime {version} does not know this operator: export the model without custom operators"
+    elif "NOT_IMPLEMENTED" in text:
+        hint = f"onnxruntime {version} cannot run this operator in that version or type: export with another opset"
     else:
         hint = f"check that onnxruntime {version} opens the file by itself"
     return UsageError("unreadable-model", f"onnxruntime cannot open '{path}'", found=text, hint=hint)

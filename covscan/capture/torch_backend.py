@@ -31,15 +31,23 @@ class TorchBackend:
         self._settings = settings
         self._device = pick_device(settings.device)
         self._attention: tuple[Any, ...] = ()
+        self._opened: tuple[str, torch.nn.Module] | None = None
 
     @property
     def device(self) -> str:
         """Where the forward passes run."""
         return str(self._device)
 
+    def _open(self, checkpoint: Checkpoint) -> "torch.nn.Module":
+        """The network with this checkpoint's weights, read once for all that is asked of it."""
+        if self._opened is None or self._opened[0] != checkpoint.id:
+            self._opened = None  # the old one may go before the new one comes
+            self._opened = (checkpoint.id, self._source.module(checkpoint))
+        return self._opened[1]
+
     def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
         """List what can be tapped, from one forward pass over a few samples. Raises UsageError."""
-        model = self._source.module(checkpoint)
+        model = self._open(checkpoint)
         try:
             discovery = self._discover(model, take(batch, min(_FEW, batch.n)))
         except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
@@ -65,7 +73,7 @@ class TorchBackend:
         references: tuple[Checkpoint, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
-        model = self._source.module(checkpoint)
+        model = self._open(checkpoint)
         weights = {reference.id: self._source.weights(reference) for reference in references}
         tap = Tap(model, network, recorder, self._attention, self._settings, weights)
         with left_as_found(model, self._device), tap.installed():
@@ -93,7 +101,7 @@ class TorchBackend:
 
     def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
         """The existing normalizations, by module name."""
-        return norms_of(self._source.module(checkpoint), network)
+        return norms_of(self._open(checkpoint), network)
 
     def weights(self, checkpoint: Checkpoint) -> "Mapping[str, torch.Tensor]":
         """Parameters and buffers by name."""

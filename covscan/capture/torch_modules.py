@@ -21,6 +21,11 @@ _NORMS = {
     **dict.fromkeys(("LayerNorm", "RMSNorm"), -1),
 }
 _ATTENTION = ("MultiheadAttention",)
+_KNOWN_ROLES: dict[str, Role] = {
+    **dict.fromkeys(_LAYERS, "layer"),
+    **dict.fromkeys(_NORMS, "norm"),
+    **dict.fromkeys(_ATTENTION, "attention"),
+}
 _SEQUENCE_FIRST = ("RNN", "LSTM", "GRU", "RNNBase", "MultiheadAttention")
 _DROPOUT = re.compile(r"^(Alpha|Feature)?(Alpha)?Dropout(1d|2d|3d)?$")
 _ACTIVATION = re.compile(
@@ -53,13 +58,9 @@ def class_names(module: "torch.nn.Module") -> tuple[str, ...]:
 
 def role_of(names: tuple[str, ...], *, leaf: bool, parametrized: bool, only_vectors: bool) -> Role:
     """The role of a module from its class names and from whether it has children and parameters of its own."""
-    for name in names:
-        if name in _ATTENTION:
-            return "attention"
-        if name in _LAYERS:
-            return "layer"
-        if name in _NORMS:
-            return "norm"
+    known = next((role for name in names if (role := _KNOWN_ROLES.get(name))), None)
+    if known is not None:
+        return known
     if leaf and (not parametrized or names[0] == "PReLU") and _ACTIVATION.search(names[0]):
         return "activation"
     if leaf and _NORM_NAME.search(names[0]) and (only_vectors or not parametrized):

@@ -1,8 +1,10 @@
 """Reading the existing normalizations of a module."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from covscan.capture.exported_types import module_constants
 from covscan.capture.torch_modules import class_names
 from covscan.capture.types import Float, Module, Network, Norm, Site, base_name
 
@@ -16,12 +18,13 @@ def norms_of(model: "torch.nn.Module", network: Network) -> dict[str, Norm]:
     """The normalizations among the modules that ran, by module name."""
     sites = {site.key: site for site in network.sites}
     modules = dict(model.named_modules())
+    constants = module_constants(model)
     found: dict[str, Norm] = {}
     for call in network.modules:
         base = base_name(call.name)
         if call.role != "norm" or base in found or base not in modules:
             continue
-        found[base] = _norm(modules[base], _input_site(call, sites))
+        found[base] = _norm(call.type, modules[base], constants.get(base, {}), _input_site(call, sites))
     return found
 
 
@@ -32,21 +35,22 @@ def _input_site(call: Module, sites: dict[Any, Site]) -> Site | None:
     return None
 
 
-def _norm(module: "torch.nn.Module", site: Site | None) -> Norm:
-    kind = _kind(class_names(module))
+def _norm(type_name: str, module: "torch.nn.Module", constants: Mapping[str, Any], site: Site | None) -> Norm:
+    """``constants`` are what an exported module's operator was called with, where its attributes are gone."""
+    kind = _kind((type_name, *class_names(module)))
     tracked = getattr(module, "num_batches_tracked", None)
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-    groups = getattr(module, "num_groups", None)
+    groups = getattr(module, "num_groups", constants.get("num_groups"))
     statistics = getattr(module, "running_mean", None)
     return Norm(
         kind=kind,
-        eps=_eps(module),
+        eps=_eps(module) or float(constants.get("eps", 0.0)),
         weight=_array(weight),
         bias=_array(bias),
         running_mean=_array(statistics),
         running_var=_array(getattr(module, "running_var", None)),
         batches_tracked=None if tracked is None else int(tracked),
-        momentum=getattr(module, "momentum", None),
+        momentum=getattr(module, "momentum", constants.get("momentum")),
         groups=groups,
         elements=_elements(kind, site, groups),
         uses_batch_statistics=kind == "batch" and statistics is None,

@@ -54,7 +54,7 @@ class Discovery:
         handles = []
         try:
             for name, module in self.model.named_modules():
-                if name:
+                if name and ".parametrizations" not in f".{name}":  # what computes a weight is not a layer
                     handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
                     handles.append(module.register_forward_hook(self._after, with_kwargs=True))
             with watching_attention(lambda: self.samples, self._attended):

@@ -68,9 +68,7 @@ def _module_of_file(path: Path, what: str) -> ModuleType:
         return _LOADED[resolved]
     if not resolved.is_file():
         names = [each.name for each in resolved.parent.glob("*.py")] if resolved.parent.is_dir() else []
-        raise UsageError(
-            "no-such-file", f"{what}: there is no file {str(path)!r}", hint=_meant(path.name, names)
-        )
+        raise UsageError("no-such-file", f"{what}: there is no file {str(path)!r}", hint=_meant(path.name, names))
     root, name = _module_name(resolved)
     own_name = _is_free(resolved, root, name)
     with _importing([str(root), str(resolved.parent)], str(path), what):
@@ -153,11 +151,7 @@ def _attribute(module: ModuleType, names: str, location: str, what: str) -> Any:
     value: Any = module
     for name in names.split("."):
         if not hasattr(value, name):
-            public = (
-                [each for each in vars(value) if not each.startswith("_")]
-                if hasattr(value, "__dict__")
-                else []
-            )
+            public = [each for each in vars(value) if not each.startswith("_")] if hasattr(value, "__dict__") else []
             raise UsageError(
                 "no-such-object",
                 f"{what}: {location!r} has no {names!r}",

@@ -92,7 +92,8 @@ def unmatched(inputs: Sequence[Input], batch: Batch, missing: Sequence[str]) -> 
         "unmatched-inputs",
         f"no array of the data goes to the model's {', '.join(repr(name) for name in missing)}",
         found=f"the data has the arrays {data}; the model takes {takes or 'nothing'}",
-        hint="name the arrays after the model's inputs; --target NAME sets labels aside",
+        hint="name the arrays after the model's inputs, a number for all samples as an array without axes; "
+        "--target NAME sets labels aside",
     )
 
 

@@ -35,18 +35,35 @@ class Batch:
 class Samples(Protocol):
     """An open, seeded sample of a data set, which can be read any number of times and is the same each time."""
 
-    count: int
-    """Samples that one pass yields."""
-    available: int | None
-    """Samples that the data set holds, where that is known."""
-    blocks: int
-    """Number of jackknife blocks the samples are dealt into."""
-    fingerprint: str
-    """Hex SHA-256 of the samples that are read, in order, with names, shapes and dtypes."""
-    description: str
-    """One line for the report's head: what was opened."""
-    names: Sequence[str]
-    """Names of the arrays, empty where they have none."""
+    @property
+    def count(self) -> int:
+        """Samples that one pass yields."""
+        ...
+
+    @property
+    def available(self) -> int | None:
+        """Samples that the data set holds, where that is known."""
+        ...
+
+    @property
+    def blocks(self) -> int:
+        """Number of jackknife blocks the samples are dealt into."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the samples that are read, in order, with names, shapes and dtypes."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for the report's head: what was opened."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the arrays, empty where they have none."""
+        ...
 
     def batches(self) -> Iterator[Batch]:
         """The samples in ascending ``index``, cut into batches; the last may be smaller."""

@@ -14,12 +14,11 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Everything the rules make of the evidence: findings most severe first, then by code and order of execution."""
+    """Everything the rules make of the evidence: findings most severe first, then by code, then as the rule has them."""
     if not evidence.checkpoints:
         return Judgement((), (), (), ())
-    depth = {site.site: site.depth for site in reversed(evidence.sites)}
     found = [(code, firing) for code in sorted(RULES) for firing in resolve(RULES[code])(evidence)]
-    found.sort(key=lambda item: (_ORDER[item[1].severity], item[0], depth.get(item[1].site or "", -1)))
+    found.sort(key=lambda item: (_ORDER[item[1].severity], item[0]))
     candidates = find_candidates(evidence)
     suggestions = suggest(evidence)
     return Judgement(

@@ -54,7 +54,9 @@ def test_a_replicate_sees_only_the_rows_it_takes():
 
 
 def test_psi_and_js_by_hand():
-    pair = dist.DistributionPair(np.zeros((1, 1)), np.zeros((1, 1)), np.array([[[30.0, 10.0]]]), np.array([[[10.0, 30.0]]]))
+    pair = dist.DistributionPair(
+        np.zeros((1, 1)), np.zeros((1, 1)), np.array([[[30.0, 10.0]]]), np.array([[[10.0, 30.0]]])
+    )
     p, q = np.array([30.5, 10.5]) / 41, np.array([10.5, 30.5]) / 41
     assert dist.population_stability_index(pair)[0] == pytest.approx(((p - q) * np.log(p / q)).sum())
     m = (p + q) / 2
@@ -99,7 +101,9 @@ def test_cka_is_blind_to_rotation_scale_and_shift():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(300, 10)) * np.arange(1, 11)
     rotation, _ = np.linalg.qr(generator.normal(size=(10, 10)))
-    assert compared(values, 3 * values @ rotation + 7).measures["linear_cka_distance"].value == pytest.approx(0, abs=1e-5)
+    assert compared(values, 3 * values @ rotation + 7).measures["linear_cka_distance"].value == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [0.3, 1.0])
@@ -157,7 +161,9 @@ def test_channels_shifted_counts_those_that_moved():
 def test_dead_channels_are_not_averaged_in():
     values = np.random.default_rng(0).normal(size=(300, 4))
     values[:, 3] = 0.0
-    assert compared(values, values * [2, 2, 2, 1]).measures["log_variance_ratio"].value == pytest.approx(2 * np.log(2), rel=1e-5)
+    assert compared(values, values * [2, 2, 2, 1]).measures["log_variance_ratio"].value == pytest.approx(
+        2 * np.log(2), rel=1e-5
+    )
 
 
 def test_different_widths_cannot_be_compared():
@@ -261,7 +267,9 @@ def test_describe_directions_agree_with_numpy():
     assert fields["conditioning"] == pytest.approx(second[-1] / second.mean(), rel=1e-3)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     gram = unit @ unit.T
-    assert fields["cross_sample_cosine"] == pytest.approx((gram.sum() - len(gram)) / (len(gram) ** 2 - len(gram)), rel=1e-4)
+    assert fields["cross_sample_cosine"] == pytest.approx(
+        (gram.sum() - len(gram)) / (len(gram) ** 2 - len(gram)), rel=1e-4
+    )
 
 
 def test_describe_counts_dead_channels_and_survives_nothing_finite():
