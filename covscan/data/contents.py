@@ -1,5 +1,6 @@
 """What the readers of each kind of data hand over: runs of samples of one shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from covscan.config.settings import Settings
 from covscan.data.arrays import Array
+from covscan.data.mapped import MappedArray
 from covscan.data.sampling import Index, choose_rows, empty
 from covscan.data.structure import Structure, take_apart
 from covscan.errors import UsageError
@@ -25,7 +27,7 @@ class Run:
     """
 
     structure: Structure
-    arrays: tuple[Array, ...]
+    arrays: tuple[Array | MappedArray, ...]
     constants: frozenset[int]
     rows: Index
     index: Index
@@ -70,7 +72,7 @@ def of_chosen(
     return Contents((run,), description, available, target)
 
 
-def sample_count(structure: Structure, arrays: list[Array]) -> tuple[int, frozenset[int]]:
+def sample_count(structure: Structure, arrays: Sequence[Array | MappedArray]) -> tuple[int, frozenset[int]]:
     """How many samples the arrays hold, and which are constants: 0-d, or one value beside many samples.
 
     Raises UsageError where the arrays disagree, or where none has a sample axis.

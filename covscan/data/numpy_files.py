@@ -1,16 +1,18 @@
 """Sample data from ``.npy`` and ``.npz``; never unpickles."""
 
+import math
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from covscan.config.settings import Settings
 from covscan.data.arrays import Array
 from covscan.data.contents import Contents, of_arrays
+from covscan.data.mapped import MappedArray
 from covscan.errors import UsageError
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -25,25 +27,27 @@ def read_npy(path: Path, settings: Settings) -> Contents:
     if isinstance(array, np.lib.npyio.NpzFile):
         array.close()
         raise UsageError("unreadable-data", f"{str(path)!r} is an archive of arrays", hint="rename it to .npz")
-    return of_arrays(array, settings, f"{path.name}: {_text(array)}")
+    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+    mapped = MappedArray(path, array.dtype, array.shape, array.offset, order) if _is_plain(array) else array
+    return of_arrays(mapped, settings, f"{path.name}: {_text(array)}")
 
 
 def read_npz(path: Path, settings: Settings) -> Contents:
     """The arrays of the archive by name, mapped from disk where the archive is not compressed."""
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Array | MappedArray] = {}
     name = ""
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = _member(path, archive, member)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(path, error, name) from error
     shown = ", ".join(f"{name} {_text(array)}" for name, array in arrays.items())
     return of_arrays(arrays, settings, f"{path.name}: {shown}")
 
 
-def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array | MappedArray:
     """The array of one member: mapped if it is stored as it is, else read whole."""
     with archive.open(member) as stream:
         if member.compress_type != zipfile.ZIP_STORED:
@@ -57,14 +61,20 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
             stream.seek(0)
             return _whole(stream)
         start = stream.tell()
-    if dtype.hasobject or 0 in shape or shape == ():
+    if dtype.kind not in "biufc" or shape == ():
         with archive.open(member) as stream:
             return _whole(stream)
+    if start + dtype.itemsize * math.prod(shape) > member.file_size:
+        raise EOFError("the array is cut short")
     with path.open("rb") as file:
         file.seek(member.header_offset)
         header = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     offset = member.header_offset + _LOCAL_HEADER.size + header[-2] + header[-1] + start
-    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+    return MappedArray(path, dtype, shape, offset, "F" if fortran else "C")
+
+
+def _is_plain(array: Array) -> bool:
+    return isinstance(array, np.memmap) and array.ndim > 0 and array.dtype.kind in "biufc"
 
 
 def _whole(stream: Any) -> Array:
@@ -72,7 +82,7 @@ def _whole(stream: Any) -> Array:
     return array
 
 
-def _text(array: Array) -> str:
+def _text(array: Array | MappedArray) -> str:
     return f"{array.dtype} {array.shape}"
 
 

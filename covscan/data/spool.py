@@ -12,6 +12,7 @@ import numpy as np
 
 from covscan.data.arrays import Array, canonical
 from covscan.data.contents import Run, sample_count
+from covscan.data.mapped import MappedArray
 from covscan.data.sampling import Index
 from covscan.data.structure import Structure, take_apart
 from covscan.errors import UsageError
@@ -31,7 +32,7 @@ class _Stretch:
 
 
 class Spool:
-    """Appends batches to one file per array of the structure; ``runs`` maps the files into memory.
+    """Appends batches to one file per array of the structure; ``runs`` says where what lies.
 
     Nothing of a batch is kept in memory once it is added. As a context manager it deletes its folder if an
     exception passes; otherwise the folder belongs to whoever reads ``folder``.
@@ -64,7 +65,9 @@ class Spool:
         taken = min(count, limit)
         if taken == 0:
             return structure
-        rows = [canonical(array if place in constants else array[:taken]) for place, array in enumerate(arrays)]
+        rows = [
+            canonical(np.asarray(array if place in constants else array[:taken])) for place, array in enumerate(arrays)
+        ]
         stretch = self._stretch(structure, rows, constants)
         for place in stretch.offsets:
             self._write(place, rows[place])
@@ -74,11 +77,10 @@ class Spool:
         return structure
 
     def runs(self) -> tuple[Run, ...]:
-        """Everything added, in order, as arrays mapped from the files."""
+        """Everything added, in order, as arrays in the files."""
         for file in self._files.values():
             file.flush()
-        mapped = {place: _map(Path(file.name)) for place, file in self._files.items()}
-        return tuple(_run(stretch, mapped) for stretch in self._stretches)
+        return tuple(_run(stretch, self.folder) for stretch in self._stretches)
 
     def _stretch(self, structure: Structure, arrays: list[Array], constants: frozenset[int]) -> _Stretch:
         """The last stretch if the batch continues it, else a new one."""
@@ -98,7 +100,7 @@ class Spool:
     def _aligned(self, place: int) -> int:
         """Pad the file of array number ``place`` to where the next array may begin."""
         if place not in self._files:
-            self._files[place] = (self.folder / f"array-{place}").open("wb")
+            self._files[place] = _file(self.folder, place).open("wb")
         file = self._files[place]
         file.write(bytes(-file.tell() % _ALIGNMENT))
         return file.tell()
@@ -125,20 +127,16 @@ def spool_batches(batches: Iterable[Any], spool: Spool, samples: int, *, single:
     return structure
 
 
-def _map(path: Path) -> Array:
-    return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
+def _file(folder: Path, place: int) -> Path:
+    return folder / f"array-{place}"
 
 
-def _run(stretch: _Stretch, mapped: dict[int, Array]) -> Run:
+def _run(stretch: _Stretch, folder: Path) -> Run:
     index = np.concatenate(stretch.index)
-    arrays = []
-    for place, kind in enumerate(stretch.kinds):
-        if place in stretch.constants:
-            arrays.append(stretch.constants[place])
-            continue
-        dtype, shape = kind[0], (len(index), *kind[1])
-        start = stretch.offsets[place]
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        arrays.append(mapped[place][start : start + size].view(dtype).reshape(shape))
-    rows = np.arange(len(index), dtype=np.int64)
-    return Run(stretch.structure, tuple(arrays), frozenset(stretch.constants), rows, index)
+    arrays = tuple(
+        stretch.constants[place]
+        if place in stretch.constants
+        else MappedArray(_file(folder, place), kind[0], (len(index), *kind[1]), stretch.offsets[place])
+        for place, kind in enumerate(stretch.kinds)
+    )
+    return Run(stretch.structure, arrays, frozenset(stretch.constants), np.arange(len(index), dtype=np.int64), index)

@@ -7,6 +7,7 @@ from numbers import Number
 from typing import Any
 
 from covscan.data.arrays import Array, is_array, to_array
+from covscan.data.mapped import MappedArray
 from covscan.errors import UsageError
 
 
@@ -44,7 +45,7 @@ class Structure:
         return tuple(key for key, _ in self.parts)
 
 
-def take_apart(batch: Any, *, single: bool = False) -> tuple[Structure, list[Array]]:
+def take_apart(batch: Any, *, single: bool = False) -> tuple[Structure, list[Array | MappedArray]]:
     """Split a batch into its structure and its arrays, in the order of the structure.
 
     Mappings, named tuples and dataclasses give named parts, tuples and lists parts by place, and anything
@@ -53,8 +54,11 @@ def take_apart(batch: Any, *, single: bool = False) -> tuple[Structure, list[Arr
     """
     walk = _Walk(single)
     named = True
-    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        items: Iterable[tuple[str, Any]] = [(f.name, getattr(batch, f.name)) for f in dataclasses.fields(batch)]
+    items: Iterable[tuple[str, Any]]
+    if is_array(batch):
+        named, items = False, [("0", batch)]
+    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        items = [(f.name, getattr(batch, f.name)) for f in dataclasses.fields(batch)]
     elif isinstance(batch, Mapping):
         items = [(str(key), value) for key, value in batch.items()]
     elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
@@ -108,17 +112,17 @@ class _Walk:
 
     def __init__(self, single: bool) -> None:
         self.single = single
-        self.arrays: list[Array] = []
+        self.arrays: list[Array | MappedArray] = []
         self.names: list[str] = []
         self.text: list[str] = []
 
     def template(self, value: Any, name: str) -> Any:
         """The template of ``value``; None where all of it is text."""
+        if isinstance(value, MappedArray):
+            return self._leaf(value, name)
         if is_array(value) or _is_numbers(value) or (self.single and isinstance(value, Number)):
             array = to_array(value, name)
-            self.arrays.append(array[None] if self.single else array)
-            self.names.append(name)
-            return Leaf(len(self.arrays) - 1)
+            return self._leaf(array[None] if self.single else array, name)
         if value is None or isinstance(value, Number):
             return Fixed(value)
         if _is_text(value):
@@ -137,6 +141,11 @@ class _Walk:
             found=f"{type(value).__module__}.{type(value).__qualname__}",
             hint="yield tensors or arrays, alone or in tuples, lists and dicts",
         )
+
+    def _leaf(self, array: Array | MappedArray, name: str) -> Leaf:
+        self.arrays.append(array)
+        self.names.append(name)
+        return Leaf(len(self.arrays) - 1)
 
 
 def _is_numbers(value: object) -> bool:

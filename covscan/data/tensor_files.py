@@ -1,5 +1,6 @@
 """Sample data that torch or safetensors wrote; never runs code from the file."""
 
+import json
 import pickle
 import re
 import warnings
@@ -7,13 +8,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from covscan.config.settings import Settings
 from covscan.data.arrays import is_array
 from covscan.data.contents import Contents, of_arrays
+from covscan.data.mapped import MappedArray
 from covscan.data.python_objects import read_object
 from covscan.errors import UsageError
 
 _BLOCKED = re.compile(r"(?:Unsupported global: GLOBAL|Unsupported class|Blocked) ([\w.]+)")
+_DTYPES = {
+    **{f"F{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+    "BOOL": np.dtype(np.bool_),
+}
 
 
 def read_torch(path: Path, settings: Settings) -> Contents:
@@ -38,6 +48,7 @@ def read_safetensors(path: Path, settings: Settings) -> Contents:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        places = _places(path)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(
             "unreadable-data",
@@ -45,7 +56,19 @@ def read_safetensors(path: Path, settings: Settings) -> Contents:
             found=str(error),
             hint="the file may be cut short: write it again",
         ) from error
-    return of_arrays(tensors, settings, f"{path.name}: {', '.join(tensors)}")
+    return of_arrays({**tensors, **places}, settings, f"{path.name}: {', '.join(tensors)}")
+
+
+def _places(path: Path) -> dict[str, MappedArray]:
+    """Where the arrays that numpy has a type for lie in a checked file: a length, a header in JSON, then data."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return {
+        name: MappedArray(path, _DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        for name, entry in header.items()
+        if entry.get("dtype") in _DTYPES and entry["shape"]
+    }
 
 
 def _load(path: Path) -> Any:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from covscan.config import Settings
 from covscan.data import KINDS, open_samples
+from covscan.data.mapped import MappedArray
 from covscan.errors import UsageError
 from covscan.registry import resolve
 
@@ -31,8 +32,7 @@ def failure(data, **settings):
 
 
 def is_mapped(samples):
-    array = samples._runs[0].arrays[0]
-    return isinstance(array.base, np.memmap)
+    return isinstance(samples._runs[0].arrays[0], MappedArray)
 
 
 def test_every_kind_resolves():
@@ -179,6 +179,16 @@ def test_a_damaged_member_is_named(tmp_path):
     content[place : place + 200] = b"\xff" * 200
     path.write_bytes(content)
     assert "'second'" in failure(path).message
+
+
+def test_a_member_that_is_shorter_than_it_says(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
+        archive.writestr("x.npy", (tmp_path / "x.npy").read_bytes()[:-8])
+        archive.writestr("padding.npy", (tmp_path / "x.npy").read_bytes())
+    error = failure(tmp_path / "s.npz")
+    assert (error.code, error.found) == ("unreadable-data", "the array is cut short")
+    assert "'x'" in error.message
 
 
 def test_an_archive_called_npy(tmp_path):

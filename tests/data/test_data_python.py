@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from covscan.config import Settings
 from covscan.data import open_samples
+from covscan.data.mapped import MappedArray
 from covscan.data.sampling import choose_rows
 from covscan.errors import UsageError
 
@@ -309,10 +310,19 @@ def test_nothing_of_a_batch_stays_in_memory():
             assert sum(each() is not None for each in alive) <= 2
 
     samples = opened(loader(), samples=200)
-    array = samples._runs[0].arrays[0]
-    while not isinstance(array, np.memmap):
-        array = array.base
     assert len(samples._runs) == 1
+    assert isinstance(samples._runs[0].arrays[0], MappedArray)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
+def test_what_was_read_is_not_kept_mapped(tmp_path):
+    np.save(tmp_path / "mapped_once.npy", X.numpy())
+    spooled, whole = opened(iter([X])), opened(tmp_path / "mapped_once.npy")
+    kept = [*spooled.batches(), *whole.batches()]
+    maps = Path("/proc/self/maps").read_text()
+    assert len(kept) == 8
+    assert "mapped_once" not in maps
+    assert str(temporary(spooled)) not in maps
 
 
 def test_a_failing_iterable_leaves_no_spool(tmp_path, monkeypatch):
