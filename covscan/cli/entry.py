@@ -44,7 +44,7 @@ def _run(arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):
             raise BrokenPipeError from stop
-        raise
+        return _complain(_exit_of_others(stop))
     except Exception:  # noqa: BLE001 - the last line of defence
         return _confess()
     if code == ExitCode.INTERRUPTED:
@@ -57,6 +57,16 @@ def _parser_error(error: Exception) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "covscan"
     return UsageError("bad-option", message.rstrip("."), hint=f"'{path} --help' lists what there is")
+
+
+def _exit_of_others(stop: SystemExit) -> UsageError:
+    """A factory or a data source that ends the process has measured nothing, whatever code it chose."""
+    return UsageError(
+        "user-code-exit",
+        "code that --model or --data names ended the process before anything was measured",
+        found=f"SystemExit({stop.code!r})",
+        hint="import-time code of a script belongs behind 'if __name__ == \"__main__\":'",
+    )
 
 
 def _complain(error: CovscanError) -> int:

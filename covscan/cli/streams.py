@@ -23,16 +23,12 @@ def payload_only() -> Iterator[TextIO]:
     """
     stdout = sys.stdout
     stdout.flush()
-    with contextlib.redirect_stdout(sys.stderr):
-        if not (_is_open(STDOUT) and _is_open(STDERR)):
+    with contextlib.redirect_stdout(sys.stderr), _diverted() as saved:
+        if _descriptor(stdout) != STDOUT:
             yield stdout
             return
-        with _diverted() as saved:
-            if _descriptor(stdout) != STDOUT:
-                yield stdout
-                return
-            with open(saved, "w", encoding=stdout.encoding, closefd=False) as payload:
-                yield payload
+        with open(saved, "w", encoding=stdout.encoding, closefd=False) as payload:
+            yield payload
 
 
 @contextlib.contextmanager
@@ -46,14 +42,6 @@ def _diverted() -> Iterator[int]:
         _flush_c_library()
         os.dup2(saved, STDOUT)
         os.close(saved)
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def _descriptor(stream: TextIO) -> int | None:
@@ -102,10 +90,13 @@ def abandon(stream: TextIO) -> None:
 
 
 def ensure_streams() -> None:
-    """Give a process that was started with closed standard streams some that swallow everything."""
-    for name in ("stdout", "stderr"):
+    """Give a process that was started with closed standard streams some that lead nowhere.
+
+    In this order each takes its own descriptor, which a file opened later would get otherwise.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,13 +200,13 @@ def test_running_out_of_memory_is_not_a_bug(covscan, pipeline):
     assert "--batch-size" in err
 
 
-def test_a_factory_that_exits_ends_covscan_with_its_own_code(pipeline):
-    from covscan.cli.entry import run
-
-    pipeline.behave = raising(SystemExit(7))
-    with pytest.raises(SystemExit) as caught:
-        run(["analyze", *HERE])
-    assert caught.value.code == 7
+@pytest.mark.parametrize("code", [0, 7, None, "message"])
+def test_user_code_that_exits_is_no_success(covscan, pipeline, code):
+    pipeline.behave = raising(SystemExit(code))
+    exit_code, out, err = covscan("analyze", *HERE)
+    assert (exit_code, out) == (2, "")
+    assert "error[user-code-exit]" in err
+    assert f"SystemExit({code!r})" in err
 
 
 def test_whatever_prints_goes_to_standard_error(covscan, pipeline, golden):

@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import sys
+import types
 
 import jsonschema
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from covscan import __version__
 from covscan.cli.app import app
 from covscan.cli.entry import run
+from covscan.cli.streams import Wishes, look_for
 from covscan.report import schema
 
 
@@ -171,3 +173,24 @@ def test_standard_output_may_be_a_string(pipeline, golden):
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert run(["analyze", "a.pt", "--data", "x.npz"]) == 0
     assert out.getvalue() == (golden / "digits.pipe.txt").read_text()
+
+
+def test_missing_streams_are_replaced_by_ones_that_lead_nowhere(monkeypatch, golden):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    code = run(["render", str(golden / "quiet.json")])
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    assert code == 0
+    assert sys.stdin.read() == ""
+    for stream in streams:
+        stream.close()
+
+
+def test_an_unknown_encoding_gets_ascii_glyphs():
+    stream = types.SimpleNamespace(encoding="no-such-encoding", isatty=lambda: False)
+    assert not look_for(stream, Wishes()).unicode
+
+
+def test_a_terminal_that_cannot_be_asked_for_its_width_has_80():
+    stream = types.SimpleNamespace(encoding="utf-8", isatty=lambda: True, fileno=lambda: -1)
+    assert look_for(stream, Wishes()).width == 80
