@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 from covscan.report.types import Checkpoint
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
-from covscan.rules.lookup import Layer, graph_of, hidden_layers, last, statistics
+from covscan.rules.lookup import Layer, by_key, graph_of, hidden_layers, last, site_of, statistics
 from covscan.rules.words import number
+
+_Link: TypeAlias = "tuple[str, float, Layer | None]"
+"""Name, scale, and the layer; None for the network's input."""
 
 STRONG, SUSTAINED = 1e3, 30.0
 _RATIO, _LAYERS = 2.0, 3
@@ -18,7 +22,7 @@ _RATIO, _LAYERS = 2.0, 3
 class Trend:
     """A stretch of layers over which the variance changes one way: from ``start`` to ``end`` by ``factor``."""
 
-    start: Layer
+    start: str
     end: Layer
     factor: float
     layers: int
@@ -33,34 +37,43 @@ class Trend:
 def trend(evidence: Evidence, checkpoint: Checkpoint, *, growing: bool) -> Trend | None:
     """The largest change one way along the layers without a normalization; None where it is not material.
 
-    Material is a thousandfold over any stretch, or thirtyfold over three layers or more that each change
-    twofold.
+    Material is a thousandfold over any stretch, or thirtyfold over three steps or more that each are twofold. Growth
+    also counts from the second moment of what the first layer reads. A loss does not: a mean that all inputs share is
+    in that moment, and no first layer makes variance of it.
     """
-    chain = _scales(evidence, checkpoint)
+    chain = _scales(evidence, checkpoint, from_input=growing)
     best: Trend | None = None
-    for first in range(len(chain)):
+    for first, (start, scale, _) in enumerate(chain):
         for final in range(first + 1, len(chain)):
-            factor = chain[final][1] / chain[first][1] if growing else chain[first][1] / chain[final][1]
+            _, later, end = chain[final]
+            factor = later / scale if growing else scale / later
+            if end is None or factor < SUSTAINED or (best is not None and factor <= best.factor):
+                continue
             stretch = chain[first : final + 1]
-            material = factor >= STRONG or (factor >= SUSTAINED and _sustained(stretch, growing=growing))
-            if material and (best is None or factor > best.factor):
-                scales = {layer.name: scale for layer, scale in stretch}
-                best = Trend(chain[first][0], chain[final][0], factor, len(stretch), scales)
+            if factor >= STRONG or _sustained(stretch, growing=growing):
+                best = Trend(start, end, factor, len(stretch), {name: each for name, each, _ in stretch})
     return best
 
 
-def _scales(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[Layer, float]]:
-    found = []
-    for layer in hidden_layers(evidence, graph_of(evidence)):
+def _scales(evidence: Evidence, checkpoint: Checkpoint, *, from_input: bool) -> list[_Link]:
+    graph = graph_of(evidence)
+    layers = hidden_layers(evidence, graph)
+    found: list[_Link] = []
+    if from_input and layers and not graph.before[layers[0].place] and graph.inputs[layers[0].place]:
+        site = site_of(graph.inputs[layers[0].place][0], by_key(evidence))
+        stats = statistics(site, checkpoint) if site is not None else None
+        if stats is not None and stats.channel_scale is not None and stats.channel_mean_square is not None:
+            found.append(("the input", stats.channel_scale + stats.channel_mean_square, None))
+    for layer in layers:
         stats = statistics(layer.site, checkpoint)
-        if stats is not None and stats.channel_scale is not None and stats.channel_scale > 0:
-            found.append((layer, stats.channel_scale))
-    return found
+        if stats is not None and stats.channel_scale is not None:
+            found.append((layer.name, stats.channel_scale, layer))
+    return [link for link in found if link[1] > 0]
 
 
-def _sustained(stretch: list[tuple[Layer, float]], *, growing: bool) -> bool:
+def _sustained(stretch: list[_Link], *, growing: bool) -> bool:
     """Whether the variance changes at least twofold at every step of at least three."""
-    scales = [scale for _, scale in stretch]
+    scales = [scale for _, scale, _ in stretch]
     ratios = [b / a if growing else a / b for a, b in pairwise(scales)]
     return len(ratios) >= _LAYERS and all(ratio >= _RATIO for ratio in ratios)
 
@@ -72,7 +85,8 @@ def scale_grows(evidence: Evidence) -> Iterator[Firing]:
 
     ## What it measures
     The mean channel variance of each layer's output, along the layers without a normalization, at the last checkpoint:
-    a factor of 1000 between two of them, or of 30 over at least three steps that each double it.
+    a factor of 1000 between two of them, or of 30 over at least three steps that each double it. The second moment of
+    what the first layer reads counts as a start.
 
     ## Why it matters
     Exponential growth over depth is the first way in which an initialization fails. Deep layers then get steps that are
@@ -134,6 +148,6 @@ def _fire(evidence: Evidence, *, growing: bool) -> Iterator[Firing]:
         position=found.end.site.position,
         checkpoint=last(evidence).id,
         message=f"variance {'grows' if growing else 'falls'} {number(found.factor)}-fold over {found.layers} layers, "
-        f"from {found.start.name} to {found.end.name}",
+        f"from {found.start} to {found.end.name}",
         evidence={"factor": found.factor, "layers": found.layers, "scales": found.scales},
     )

@@ -14,6 +14,8 @@ from covscan.rules.lookup import Layer, last, untrained
 from covscan.rules.words import number, share
 
 NEEDED_WEAK = 2
+_DEAD = 0.4
+"""Above what a finding needs: a third of a narrow rectifier layer is often dead before training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def _signs(evidence: Evidence, checkpoint: Checkpoint) -> Iterator[Sign]:
     for growing, word in ((True, "grows"), (False, "falls")):
         trend = depth_scale.trend(evidence, checkpoint, growing=growing)
         if trend is not None:
-            text = f"variance {word} {number(trend.factor)}-fold from {trend.start.name} to {trend.end.name}"
+            text = f"variance {word} {number(trend.factor)}-fold from {trend.start} to {trend.end.name}"
             yield Sign("scale", trend.strong, text, checkpoint.id)
     alike = mean_dominance.alike(evidence, checkpoint)
     beyond = {layer.name: q for layer, q, _ in mean_dominance.beyond_null(evidence, checkpoint)}
@@ -61,7 +63,7 @@ def _signs(evidence: Evidence, checkpoint: Checkpoint) -> Iterator[Sign]:
         site, worst = max(saturated, key=lambda item: item[1])
         text = f"{share(worst)} of the values at {site.site} are saturated"
         yield Sign("flat units", worst > flat_units.MOST_SATURATED, text, checkpoint.id)
-    dead = flat_units.dead(evidence, checkpoint)
+    dead = [(site, portion) for site, portion in flat_units.dead(evidence, checkpoint) if portion > _DEAD]
     if dead and not saturated:
         site, worst = max(dead, key=lambda item: item[1])
         text = f"{share(worst)} of the channels of {site.site} are dead"

@@ -14,7 +14,7 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Everything the rules make of the evidence: findings most severe first, then by code, then as the rule has them."""
+    """Everything the rules make of the evidence: findings by severity, by code, then as the rule has them."""
     if not evidence.checkpoints:
         return Judgement((), (), (), ())
     found = [(code, firing) for code in sorted(RULES) for firing in resolve(RULES[code])(evidence)]
