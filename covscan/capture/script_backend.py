@@ -18,12 +18,16 @@ from covscan.capture.torch_session import left_as_found, pick_device, seed_every
 from covscan.capture.types import Network, Norm, Recorder
 from covscan.config.settings import Settings
 from covscan.data.binding import take
+from covscan.data.structure import map_arrays
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint, ScriptSource
 
-_FEW = 5
-"""Samples of the discovery pass: few, and a number that other axes seldom have, so that the sample axis stands out."""
+_FEW = (5, 7, 3, 4, 6, 2, 1)
+"""Samples of the discovery pass: few, and a number that no other axis of the data has, so that the sample axis stands
+out."""
+
+_CAUSES = ("RuntimeError:", "builtins.", "torch.jit.Error:", "NotImplementedError:", "IndexError:")
 
 
 class ScriptBackend:
@@ -46,7 +50,7 @@ class ScriptBackend:
         program = self._open(checkpoint)
         with self._running(program):
             try:
-                return self._discover(program, checkpoint, take(batch, min(_FEW, batch.n)))
+                return self._discover(program, checkpoint, take(batch, _few(batch)))
             except UsageError:
                 # A traced archive may hold the batch size that it was traced with: ask with all, and report that.
                 return self._discover(program, checkpoint, batch)
@@ -54,9 +58,10 @@ class ScriptBackend:
     def _discover(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch) -> Network:
         known = Provenance()
         discovery = ScriptDiscovery(program, batch.n, known)
+        # First without following channels: what is raised under a dispatch mode loses its message.
+        first = self._forward(program, checkpoint, batch, None, seed=self._settings.seed + 1)
         with ChannelFlow(known):
-            first = self._forward(program, checkpoint, batch, discovery)
-        second = self._forward(program, checkpoint, batch, None, seed=self._settings.seed + 1)
+            second = self._forward(program, checkpoint, batch, discovery)
         discovery.repeatable = _equal(first, second)
         return discovery.network()
 
@@ -112,13 +117,21 @@ class ScriptBackend:
         follow = CallFollower(program.calls, visitor) if visitor is not None else _ignore
         try:
             return program.run(arguments, follow)
-        except RuntimeError as error:
+        except (RuntimeError, torch.jit.Error) as error:
             raise UsageError(
                 "model-failed",
                 f"'{checkpoint.path}' raised on samples {batch.index[0]} to {batch.index[-1]}: {_cause(error)}",
                 found="inputs " + _describe(program.schema, arguments),
                 hint="check that --data holds what the archive's forward takes, in that shape, order and type",
             ) from error
+
+
+def _few(batch: Batch) -> int:
+    """How many samples to discover with."""
+    sizes: set[int] = set()
+    map_arrays(lambda array: sizes.update(array.shape[1:]), (batch.positional, batch.named))
+    fitting = [few for few in _FEW if few <= batch.n]
+    return next((few for few in fitting if few not in sizes), fitting[0])
 
 
 def _ignore(place: int, values: Values) -> None:
@@ -134,13 +147,11 @@ def _dtype(program: ScriptProgram) -> torch.dtype | None:
     return next((weight.dtype for weight in program.weights.values() if weight.is_floating_point()), None)
 
 
-def _cause(error: RuntimeError) -> str:
-    """The line of an interpreter's message that says what is wrong; the lines before it are a traceback."""
+def _cause(error: Exception) -> str:
+    """What an interpreter's message says is wrong, which stands last and behind a traceback of the program."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    marked = [
-        line for line in lines if line.startswith(("RuntimeError:", "ValueError:", "builtins.", "torch.jit.Error:"))
-    ]
-    return (marked or lines[-1:] or ["no message"])[0]
+    start = next((n for n in reversed(range(len(lines))) if lines[n].startswith(_CAUSES)), len(lines) - 1)
+    return " ".join(lines[start : start + 2]) if lines else "no message"
 
 
 def _describe(schema: Any, arguments: list[Any]) -> str:

@@ -112,7 +112,7 @@ def nodes_in(block: Any) -> Iterator[Any]:
 
 def show(graph: Any, number: int, values: list[Any], place: int) -> tuple[Argument, ...]:
     """Insert a tap of ``values`` at the graph's insertion point and say how each value is to be found in it."""
-    if len(values) == 1 and values[0].type().str() == "List[Tensor]":
+    if len(values) == 1 and values[0].type().annotation_str == "List[Tensor]":
         _insert(graph, TAP_LIST, values[0], number, place)
         return (Unknown(),)
     shown: list[Any] = []
@@ -133,7 +133,7 @@ def _expose(graph: Any, value: Any, shown: list[Any]) -> Argument:
     kind = value.type().kind()
     if kind == "NoneType":
         return Constant(None)
-    if kind == "TensorType" or value.type().str() == "Optional[Tensor]":
+    if kind == "TensorType" or value.type().annotation_str == "Optional[Tensor]":
         shown.append(value)
         return Data(len(shown) - 1)
     if kind == "TupleType":

@@ -14,7 +14,6 @@ from covscan.capture.script_arguments import (
     Weight,
     attribute,
     module_path,
-    weight_names,
 )
 from covscan.capture.script_attention import are_logits
 from covscan.capture.script_graph import Call, nodes_in, show
@@ -149,7 +148,7 @@ class OperatorFinder:
                 for i, item in enumerate(node.inputs())
             )
             return Group(tuple(items), is_list=True)
-        if value.type().kind() == "TensorType" or value.type().str() == "Optional[Tensor]":
+        if value.type().kind() == "TensorType" or value.type().annotation_str == "Optional[Tensor]":
             shown.append(value)
             return Data(len(shown) - 1)
         return Unknown()
@@ -173,17 +172,16 @@ class OperatorFinder:
         return None
 
     def _has_weight(self, node: Any) -> bool:
-        """Whether an input is a weight or a rearranged weight."""
-        for value in node.inputs():
-            source = value
-            while operator_name(source.node()) in _REARRANGED:
-                source = source.node().inputsAt(0)
-            is_tensor = source.type().kind() == "TensorType"
-            if is_tensor and source.node().kind() == "prim::Constant":
-                return True
-            if module_path(source) in self._weights or weight_names([self._argument(source, "", [])]):
-                return True
-        return False
+        """Whether an input is, or holds, a weight or a rearranged weight."""
+        return any(self._is_weight(value) for value in node.inputs())
+
+    def _is_weight(self, value: Any) -> bool:
+        while operator_name(value.node()) in _REARRANGED:
+            value = value.node().inputsAt(0)
+        if value.node().kind() == "prim::ListConstruct":
+            return self._has_weight(value.node())
+        is_constant = value.type().kind() == "TensorType" and value.node().kind() == "prim::Constant"
+        return is_constant or isinstance(self._fixed(value, ""), Weight)
 
 
 def _known_of(named: dict[str, Argument]) -> tuple[dict[str, Any], dict[str, str]]:

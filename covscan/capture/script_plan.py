@@ -128,7 +128,7 @@ class ScriptDiscovery:
         """Note attention logits as a site of their own."""
         logits = logits_of(call, values, self._samples)
         if logits is None:
-            self._skipped.setdefault(f"{name} logits", "samples and heads cannot be told apart")
+            self._skipped.setdefault(name, "its attention logits: samples and heads cannot be told apart")
             return
         shape: tuple[int | str, ...] = ("N", *logits.shape[1:])
         self._sites.append(

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch.jit._fuser import optimized_execution
 
-from covscan.capture.script_arguments import attribute
 from covscan.capture.script_graph import CallInliner, nodes_in
 from covscan.capture.script_operator import Listener, listening, new_graph_number
 from covscan.capture.script_operators import OperatorFinder
@@ -60,13 +59,9 @@ class ScriptProgram:
         with optimized_execution(False), listening(self._number, listener) as raised:
             try:
                 return self._function(self.module, *arguments)
-            except RuntimeError:
+            except (RuntimeError, torch.jit.Error):
                 if raised:
                     raise raised[0] from None
                 raise
             finally:
                 self.state.restore()
-
-    def submodule(self, name: str) -> Any:
-        """The module of the archive with this qualified name."""
-        return attribute(self.module, name)

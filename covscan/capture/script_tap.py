@@ -16,7 +16,7 @@ from covscan.capture.types import Network, Recorder, Rows, Site, SiteKey
 from covscan.config.settings import Settings
 from covscan.data.types import Batch
 
-_Counterfactual = tuple[str, Rows]
+_Counterfactual = tuple[str, torch.Tensor | None]
 
 
 class ScriptTap:
@@ -62,18 +62,17 @@ class ScriptTap:
         if not self._recorder.wants_replay(self._batch, self._work[name]):
             return
         for reference in self._moved[name]:
-            tensor = first_tensor(_call(call, self._references[reference], values))
-            if tensor is not None:
-                rows = self._reader.rows(tensor, site.layout)
-                self._waiting.setdefault(name, []).append((reference, rows))
+            result = _call(call, self._references[reference], values)
+            self._waiting.setdefault(name, []).append((reference, first_tensor(result)))
 
     def leave(self, name: str, call: Call, values: Values) -> None:
         """Read the output, and hand over what the replays gave."""
         del call
         key = SiteKey(name, "output")
         rows = self._read(key, values)
-        for reference, counterfactual in self._waiting.pop(name, ()):
+        for reference, tensor in self._waiting.pop(name, ()):
             if rows is not None:
+                counterfactual = self._rows(tensor, self._wanted[key])
                 self._recorder.replay(name, key, reference, rows, counterfactual, self._batch)
 
     def attended(self, name: str, call: Call, values: Values) -> None:
@@ -84,7 +83,7 @@ class ScriptTap:
         logits = logits_of(call, values, self._batch.n)
         self._fired.add(key)
         if logits is None:
-            self._recorder.skip(key.site, "its logits: samples and heads cannot be told apart")
+            self._recorder.skip(key.site, "its attention logits: samples and heads cannot be told apart")
         else:
             self._recorder.record(key, logits.rows(self._reader), self._batch)
 

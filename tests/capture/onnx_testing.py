@@ -95,9 +95,12 @@ def save(path: Path, nodes, inputs, outputs, tensors, *, opset=17, ir=8, functio
     """Write a checked model; inputs are (name, shape) or (name, shape, type), tensors a dict of arrays."""
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
     graph = helper.make_graph(
-        nodes, "g", [info(*each) for each in inputs], [info(*each) for each in outputs],
+        nodes,
+        "g",
+        [info(*each) for each in inputs],
+        [info(*each) for each in outputs],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in tensors.items()],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=opsets, functions=list(functions))
     model.ir_version = ir
     onnx.save(model, path)
@@ -142,6 +145,21 @@ def module(network: Network, name: str):
 
 
 __all__ = [
-    "Measured", "Recorded", "Rows", "SiteKey", "Source", "batch", "checkpoint", "everything", "info", "module", "node",
-    "normal", "oracle", "rows_of", "run", "save", "site",
-]  # fmt: skip
+    "Measured",
+    "Recorded",
+    "Rows",
+    "SiteKey",
+    "Source",
+    "batch",
+    "checkpoint",
+    "everything",
+    "info",
+    "module",
+    "node",
+    "normal",
+    "oracle",
+    "rows_of",
+    "run",
+    "save",
+    "site",
+]

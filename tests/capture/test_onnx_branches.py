@@ -27,13 +27,20 @@ def _choice(path, condition_nodes, *, inputs=(), extra=(), tensors=None):
         path,
         [
             *condition_nodes,
-            node("If", ["go"], ["h"], name="choice", then_branch=_branch("yes", normal(4, 3), extra=extra),
-                 else_branch=_branch("no", normal(4, 3, seed=1))),
+            node(
+                "If",
+                ["go"],
+                ["h"],
+                name="choice",
+                then_branch=_branch("yes", normal(4, 3), extra=extra),
+                else_branch=_branch("no", normal(4, 3, seed=1)),
+            ),
             node("MatMul", ["h", "w"], ["y"]),
         ],
-        [("x", ["N", 4]), *inputs], [("y", None)],
+        [("x", ["N", 4]), *inputs],
+        [("y", None)],
         {"w": normal(3, 2), "zero": np.float32(0), "sixteen": np.int64(16000), **(tensors or {})},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("rate", "weight"), [(16000, normal(4, 3)), (8000, normal(4, 3, seed=1))])
@@ -74,11 +81,18 @@ def test_a_branch_that_shapes_decide_is_followed_and_a_change_of_it_is_an_error(
             node("Shape", ["x"], ["sizes"]),
             node("Gather", ["sizes", "one"], ["steps"]),
             node("Greater", ["steps", "five"], ["go"]),
-            node("If", ["go"], ["h"], then_branch=_branch("yes", normal(4, 3)),
-                 else_branch=_branch("no", normal(4, 3, seed=1))),
+            node(
+                "If",
+                ["go"],
+                ["h"],
+                then_branch=_branch("yes", normal(4, 3)),
+                else_branch=_branch("no", normal(4, 3, seed=1)),
+            ),
         ],
-        [("x", ["N", "T", 4])], [("h", None)], {"one": np.int64(1), "five": np.int64(5)},
-    )  # fmt: skip
+        [("x", ["N", "T", 4])],
+        [("h", None)],
+        {"one": np.int64(1), "five": np.int64(5)},
+    )
     x = normal(4, 6, 4)
     found = run(path, [batch(x)])
     np.testing.assert_allclose(found.seen.values("inner"), (x @ normal(4, 3)).reshape(-1, 3), atol=1e-5)
@@ -96,11 +110,18 @@ def test_a_lone_last_sample_does_not_change_a_branch_on_the_batch_size(tmp_path)
             node("Shape", ["x"], ["sizes"]),
             node("Gather", ["sizes", "zero"], ["n"]),
             node("Equal", ["n", "one"], ["go"]),
-            node("If", ["go"], ["h"], then_branch=_branch("yes", normal(4, 3)),
-                 else_branch=_branch("no", normal(4, 3, seed=1))),
+            node(
+                "If",
+                ["go"],
+                ["h"],
+                then_branch=_branch("yes", normal(4, 3)),
+                else_branch=_branch("no", normal(4, 3, seed=1)),
+            ),
         ],
-        [("x", ["N", 4])], [("h", None)], {"one": np.int64(1), "zero": np.int64(0)},
-    )  # fmt: skip
+        [("x", ["N", 4])],
+        [("h", None)],
+        {"one": np.int64(1), "zero": np.int64(0)},
+    )
     x = normal(4, 4)
     found = run(path, [batch(x[:3]), batch(x[3:], start=3)])
     np.testing.assert_allclose(found.seen.values("inner"), x @ normal(4, 3, seed=1), atol=1e-5)
@@ -110,8 +131,9 @@ def test_a_branch_that_the_samples_decide_is_left_alone_and_its_layers_are_liste
     path = _choice(
         tmp_path / "m.onnx",
         [node("ReduceSum", ["x"], ["total"], keepdims=0), node("Greater", ["total", "zero"], ["go"])],
-        extra=[node("Gather", ["bw", "axis0"], ["row"])], tensors={"axis0": np.int64(0)},
-    )  # fmt: skip
+        extra=[node("Gather", ["bw", "axis0"], ["row"])],
+        tensors={"axis0": np.int64(0)},
+    )
     network = run(path, [batch(normal(5, 4))]).network
     assert [(skip.site, skip.reason) for skip in network.skipped] == [
         ("inner", "inside the then_branch subgraph of If 'choice', which is left alone")
@@ -122,13 +144,18 @@ def test_a_branch_that_the_samples_decide_is_left_alone_and_its_layers_are_liste
 
 def test_a_loop_is_left_alone(tmp_path):
     body = helper.make_graph(
-        [node("Identity", ["keep"], ["again"]), node("MatMul", ["carry", "w"], ["next"])], "body",
+        [node("Identity", ["keep"], ["again"]), node("MatMul", ["carry", "w"], ["next"])],
+        "body",
         [info("i", [], 7), info("keep", [], 9), info("carry", ["N", 4])],
         [info("again", [], 9), info("next", ["N", 4])],
-    )  # fmt: skip
-    path = save(tmp_path / "m.onnx", [node("Loop", ["three", "", "x"], ["out"], body=body, name="loop"),
-                                      node("Relu", ["out"], ["y"])],
-                [("x", ["N", 4])], [("y", None)], {"three": np.int64(3), "w": normal(4, 4)})  # fmt: skip
+    )
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Loop", ["three", "", "x"], ["out"], body=body, name="loop"), node("Relu", ["out"], ["y"])],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"three": np.int64(3), "w": normal(4, 4)},
+    )
     found = run(path, [batch(normal(5, 4))])
     assert [(skip.site, skip.reason) for skip in found.network.skipped] == [
         ("next", "inside the body subgraph of Loop 'loop', which is left alone")
@@ -141,20 +168,35 @@ def test_nested_branches_and_names_that_clash_are_followed(tmp_path):
     deepest = _branch("deep", normal(4, 3))
     other = helper.make_graph([node("MatMul", ["x", "w0"], ["no_out"])], "no", [], [info("no_out")])
     outer = helper.make_graph(
-        [node("Not", ["go"], ["stop"]), node("Not", ["stop"], ["again"]),
-         node("If", ["again"], ["inner"], then_branch=deepest, else_branch=other), node("Neg", ["inner"], ["outer"])],
-        "yes", [], [info("outer")],
-    )  # fmt: skip
+        [
+            node("Not", ["go"], ["stop"]),
+            node("Not", ["stop"], ["again"]),
+            node("If", ["again"], ["inner"], then_branch=deepest, else_branch=other),
+            node("Neg", ["inner"], ["outer"]),
+        ],
+        "yes",
+        [],
+        [info("outer")],
+    )
     # ``inner`` and ``bw`` are names of the main graph as well as of branches that do not see each other.
-    first = helper.make_graph([node("MatMul", ["x", "bw"], ["inner"])], "a", [], [info("inner")],
-                              [numpy_helper.from_array(normal(4, 3, seed=3), "bw")])  # fmt: skip
+    first = helper.make_graph(
+        [node("MatMul", ["x", "bw"], ["inner"])],
+        "a",
+        [],
+        [info("inner")],
+        [numpy_helper.from_array(normal(4, 3, seed=3), "bw")],
+    )
     path = save(
         tmp_path / "m.onnx",
-        [node("If", ["go"], ["h1"], then_branch=first, else_branch=other),
-         node("If", ["go"], ["h2"], then_branch=outer, else_branch=other),
-         node("Add", ["h1", "h2"], ["y"])],
-        [("x", ["N", 4]), ("go", [], TensorProto.BOOL)], [("y", None)], {"w0": normal(4, 3, seed=2)},
-    )  # fmt: skip
+        [
+            node("If", ["go"], ["h1"], then_branch=first, else_branch=other),
+            node("If", ["go"], ["h2"], then_branch=outer, else_branch=other),
+            node("Add", ["h1", "h2"], ["y"]),
+        ],
+        [("x", ["N", 4]), ("go", [], TensorProto.BOOL)],
+        [("y", None)],
+        {"w0": normal(4, 3, seed=2)},
+    )
     x = normal(5, 4, seed=9)
     found = run(path, [batch(x=x, go=np.array(True))])
     layers = [m for m in found.network.modules if m.type == "MatMul"]
@@ -181,12 +223,22 @@ def test_random_conditions_are_not_decided(tmp_path):
 
 def _with_function(path, nodes=None):
     body = helper.make_function(
-        "mine", "Layer", ["a", "b"], ["c"],
-        nodes or [node("MatMul", ["a", "b"], ["t"]), node("Relu", ["t"], ["c"])], [helper.make_opsetid("", 17)],
-    )  # fmt: skip
-    return save(path, [node("Layer", ["x", "w"], ["h"], domain="mine"), node("MatMul", ["h", "v"], ["y"])],
-                [("x", ["N", 4])], [("y", None)], {"w": normal(4, 3), "v": normal(3, 2)}, functions=[body],
-                domains=["mine"])  # fmt: skip
+        "mine",
+        "Layer",
+        ["a", "b"],
+        ["c"],
+        nodes or [node("MatMul", ["a", "b"], ["t"]), node("Relu", ["t"], ["c"])],
+        [helper.make_opsetid("", 17)],
+    )
+    return save(
+        path,
+        [node("Layer", ["x", "w"], ["h"], domain="mine"), node("MatMul", ["h", "v"], ["y"])],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"w": normal(4, 3), "v": normal(3, 2)},
+        functions=[body],
+        domains=["mine"],
+    )
 
 
 def test_local_functions_are_written_out(tmp_path):

@@ -87,8 +87,17 @@ def export(model, x, path, *, dynamo, opset):
     axes = {"dynamic_shapes": ({0: torch.export.Dim("n")},)} if dynamo else {"dynamic_axes": {"x": {0: "n"}}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, (x,), path, dynamo=dynamo, opset_version=opset, input_names=["x"],
-                          do_constant_folding=True, **axes, **({"verbose": False} if dynamo else {}))  # fmt: skip
+        torch.onnx.export(
+            model,
+            (x,),
+            path,
+            dynamo=dynamo,
+            opset_version=opset,
+            input_names=["x"],
+            do_constant_folding=True,
+            **axes,
+            **({"verbose": False} if dynamo else {}),
+        )
     return path
 
 
@@ -97,8 +106,9 @@ def hooked(model, x):
     outputs = {}
     handles = [
         module.register_forward_hook(lambda _m, _a, out, name=name: outputs.__setitem__(name, out.detach().clone()))
-        for name, module in model.named_modules() if name and not list(module.children())
-    ]  # fmt: skip
+        for name, module in model.named_modules()
+        if name and not list(module.children())
+    ]
     with torch.no_grad():
         model(x)
     for handle in handles:
@@ -114,11 +124,14 @@ def flat(value, channel):
 def find(found, expected, role):
     """The one site of that role whose rows are those expected."""
     matches = [
-        each for each in found.network.sites
-        if each.role == role and each.key.position == "output" and each.channels == expected.shape[1]
+        each
+        for each in found.network.sites
+        if each.role == role
+        and each.key.position == "output"
+        and each.channels == expected.shape[1]
         and (rows := found.seen.values(each.key.site)).shape == expected.shape
         and np.allclose(rows, expected, rtol=1e-4, atol=1e-5)
-    ]  # fmt: skip
+    ]
     assert len(matches) == 1, [each.key for each in matches]
     return matches[0]
 
@@ -134,8 +147,14 @@ def initialized(model):
 
 
 OPSETS = [pytest.param(13, id="opset13"), pytest.param(17, id="opset17")]
-ACTIVATIONS = {"gelu": nn.GELU(), "gelu-tanh": nn.GELU("tanh"), "silu": nn.SiLU(), "mish": nn.Mish(),
-               "relu": nn.ReLU(), "hardswish": nn.Hardswish()}  # fmt: skip
+ACTIVATIONS = {
+    "gelu": nn.GELU(),
+    "gelu-tanh": nn.GELU("tanh"),
+    "silu": nn.SiLU(),
+    "mish": nn.Mish(),
+    "relu": nn.ReLU(),
+    "hardswish": nn.Hardswish(),
+}
 
 
 @pytest.mark.parametrize(
@@ -148,13 +167,29 @@ def test_a_transformer_block_is_read_like_hooks_do(tmp_path, dynamo, opset, acti
     expected = hooked(model, x)
     path = export(model, torch.randn(2, 7, 12), tmp_path / "m.onnx", dynamo=dynamo, opset=opset)
     found = run(path, [batch(x[:3].numpy()), batch(x[3:].numpy(), start=3)])
-    for name, role in (("norm1", "norm"), ("norm2", "norm"), ("qkv", "layer"), ("out", "layer"), ("fc1", "layer"),
-                       ("act", "activation"), ("fc2", "layer")):  # fmt: skip
+    for name, role in (
+        ("norm1", "norm"),
+        ("norm2", "norm"),
+        ("qkv", "layer"),
+        ("out", "layer"),
+        ("fc1", "layer"),
+        ("act", "activation"),
+        ("fc2", "layer"),
+    ):
         where = find(found, flat(expected[name], -1), role)
         assert where.layout.channel_axis == 2, name
     assert [m.role for m in found.network.modules] == [
-        "norm", "layer", "attention", "layer", "block", "norm", "layer", "activation", "layer", "block"
-    ]  # fmt: skip
+        "norm",
+        "layer",
+        "attention",
+        "layer",
+        "block",
+        "norm",
+        "layer",
+        "activation",
+        "layer",
+        "block",
+    ]
     (logits,) = [each for each in found.network.sites if each.key.position == "logits"]
     assert logits.shape == ("N", 3, 7, 7)
     largest = expected["logits"].abs().where(expected["logits"] > -1e4, torch.zeros(())).amax(-1)

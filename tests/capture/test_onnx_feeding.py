@@ -13,8 +13,13 @@ from covscan.errors import UsageError
 
 
 def _linear(path, dims, seed=0):
-    return save(path, [node("MatMul", ["x", "w"], ["h"]), node("Relu", ["h"], ["y"])], [("x", [*dims, 4])],
-                [("y", None)], {"w": normal(4, 3, seed=seed)})  # fmt: skip
+    return save(
+        path,
+        [node("MatMul", ["x", "w"], ["h"]), node("Relu", ["h"], ["y"])],
+        [("x", [*dims, 4])],
+        [("y", None)],
+        {"w": normal(4, 3, seed=seed)},
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
@@ -51,8 +56,10 @@ def test_a_graph_that_only_says_it_takes_any_batch_is_run_as_it_can(tmp_path):
         path = save(
             tmp_path / f"m{size}.onnx",
             [node("Reshape", ["x", "shape"], ["r"]), node("MatMul", ["r", "w"], ["y"])],
-            [("x", ["N", 6])], [("y", None)], {"shape": np.array([size, 2, 3]), "w": normal(3, 2)},
-        )  # fmt: skip
+            [("x", ["N", 6])],
+            [("y", None)],
+            {"shape": np.array([size, 2, 3]), "w": normal(3, 2)},
+        )
         x = normal(6, 6)
         found = run(path, [batch(x)])
         assert site(found.network, "y").layout == Layout(2)
@@ -68,16 +75,18 @@ def test_one_sample_is_enough(tmp_path):
 def test_a_fixed_batch_of_one_keeps_the_sample_axis_of_recurrent_layers(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
-         node("LSTM", ["seq", "w", "r"], ["out"], hidden_size=3)],
-        [("x", [1, 6, 4])], [("out", None)], {"w": normal(1, 12, 4), "r": normal(1, 12, 3)},
-    )  # fmt: skip
+        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]), node("LSTM", ["seq", "w", "r"], ["out"], hidden_size=3)],
+        [("x", [1, 6, 4])],
+        [("out", None)],
+        {"w": normal(1, 12, 4), "r": normal(1, 12, 3)},
+    )
     free = save(
         tmp_path / "f.onnx",
-        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
-         node("LSTM", ["seq", "w", "r"], ["out"], hidden_size=3)],
-        [("x", ["N", 6, 4])], [("out", None)], {"w": normal(1, 12, 4), "r": normal(1, 12, 3)},
-    )  # fmt: skip
+        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]), node("LSTM", ["seq", "w", "r"], ["out"], hidden_size=3)],
+        [("x", ["N", 6, 4])],
+        [("out", None)],
+        {"w": normal(1, 12, 4), "r": normal(1, 12, 3)},
+    )
     x = normal(3, 6, 4)
     found = run(path, [batch(x)])
     assert site(found.network, "out").shape == (6, 1, "N", 3)
@@ -88,11 +97,17 @@ def test_a_fixed_batch_of_one_keeps_the_sample_axis_of_recurrent_layers(tmp_path
 def test_several_inputs_states_and_constants_are_bound_by_name(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("MatMul", ["left", "w"], ["a"]), node("Mul", ["a", "gain"], ["b"]), node("Add", ["b", "right"], ["c"]),
-         node("Concat", ["c", "memory"], ["d"], axis=1), node("Relu", ["d"], ["y"])],
+        [
+            node("MatMul", ["left", "w"], ["a"]),
+            node("Mul", ["a", "gain"], ["b"]),
+            node("Add", ["b", "right"], ["c"]),
+            node("Concat", ["c", "memory"], ["d"], axis=1),
+            node("Relu", ["d"], ["y"]),
+        ],
         [("left", ["N", 4]), ("right", ["N", 3]), ("gain", []), ("memory", ["N", 2])],
-        [("y", None)], {"w": normal(4, 3)},
-    )  # fmt: skip
+        [("y", None)],
+        {"w": normal(4, 3)},
+    )
     left, right = normal(5, 4), normal(5, 3, seed=1)
     found = run(path, [batch(right=right, left=left, gain=np.array(2.0))])
     expected = np.concatenate([left @ normal(4, 3) * 2 + right, np.zeros((5, 2))], axis=1)
@@ -116,14 +131,24 @@ def test_wrong_shapes_name_the_input_and_both_shapes(tmp_path):
 
 
 def test_missing_inputs_are_an_error_of_the_binding(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Gather", ["t", "ids"], ["a"]), node("Add", ["a", "x"], ["y"])],
-                [("x", ["N", 4]), ("ids", ["N"], 7)], [("y", None)], {"t": normal(9, 4)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Gather", ["t", "ids"], ["a"]), node("Add", ["a", "x"], ["y"])],
+        [("x", ["N", 4]), ("ids", ["N"], 7)],
+        [("y", None)],
+        {"t": normal(9, 4)},
+    )
     assert "ids" in str(_refused(path, batch(x=normal(5, 4))))
 
 
 def test_a_failure_in_the_third_batch_says_which_one_it_was(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Gather", ["table", "ids"], ["y"])], [("ids", ["N", "T"], 7)],
-                [("y", None)], {"table": normal(9, 4)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Gather", ["table", "ids"], ["y"])],
+        [("ids", ["N", "T"], 7)],
+        [("y", None)],
+        {"table": normal(9, 4)},
+    )
     good, bad = np.zeros((2, 3), np.int64), np.full((2, 3), 99)
     seen = Recorded()
     with pytest.raises(UsageError) as caught:
@@ -136,8 +161,13 @@ def test_a_failure_in_the_third_batch_says_which_one_it_was(tmp_path):
 
 
 def test_a_model_that_fails_whatever_is_tried_is_reported_once(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Reshape", ["x", "shape"], ["r"]), node("MatMul", ["r", "w"], ["y"])],
-                [("x", ["N", 4])], [("y", None)], {"shape": np.array([-1, 7]), "w": normal(7, 2)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Reshape", ["x", "shape"], ["r"]), node("MatMul", ["r", "w"], ["y"])],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"shape": np.array([-1, 7]), "w": normal(7, 2)},
+    )
     error = _refused(path, batch(normal(5, 4)))
     assert error.code == "model-failed"
     assert "the first samples" in error.message
@@ -161,8 +191,13 @@ def test_measuring_needs_no_plan_in_the_same_process(tmp_path):
 
 def test_sites_that_a_later_checkpoint_lacks_are_skipped_there(tmp_path):
     path = _linear(tmp_path / "m.onnx", ["N"])
-    other = save(tmp_path / "o.onnx", [node("MatMul", ["x", "w"], ["h"]), node("Tanh", ["h"], ["z"])],
-                 [("x", ["N", 4])], [("z", None)], {"w": normal(4, 3)})  # fmt: skip
+    other = save(
+        tmp_path / "o.onnx",
+        [node("MatMul", ["x", "w"], ["h"]), node("Tanh", ["h"], ["z"])],
+        [("x", ["N", 4])],
+        [("z", None)],
+        {"w": normal(4, 3)},
+    )
     backend, seen = OnnxBackend(Source(), everything()), Recorded()
     network = backend.plan(checkpoint(path), batch(normal(3, 4)))
     backend.measure(checkpoint(other), network, [batch(normal(3, 4))], seen)
@@ -171,16 +206,26 @@ def test_sites_that_a_later_checkpoint_lacks_are_skipped_there(tmp_path):
 
 
 def test_a_value_that_turns_unreadable_in_a_later_batch_is_skipped_from_there(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Reshape", ["x", "shape"], ["r"]), node("MatMul", ["r", "w"], ["y"])],
-                [("x", ["N", "T"])], [("y", None)], {"shape": np.array([-1, 2]), "w": normal(2, 3)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Reshape", ["x", "shape"], ["r"]), node("MatMul", ["r", "w"], ["y"])],
+        [("x", ["N", "T"])],
+        [("y", None)],
+        {"shape": np.array([-1, 2]), "w": normal(2, 3)},
+    )
     seen = run(path, [batch(normal(4, 4)), batch(normal(2, 3), start=4)]).seen
     assert seen.skipped == {"r": "axis 0 holds 3 rows for 2 samples", "y": "axis 0 holds 3 rows for 2 samples"}
 
 
 def test_chunks_cover_the_batch_and_are_filled_with_the_last_sample():
-    data = Batch(index=np.arange(5), block=np.arange(5), named={"x": np.arange(5.0), "rate": np.array(8)},
-                 positional=((np.arange(10).reshape(5, 2), "text"),), target={"y": np.arange(5)},
-                 mask=np.ones((5, 3), bool))  # fmt: skip
+    data = Batch(
+        index=np.arange(5),
+        block=np.arange(5),
+        named={"x": np.arange(5.0), "rate": np.array(8)},
+        positional=((np.arange(10).reshape(5, 2), "text"),),
+        target={"y": np.arange(5)},
+        mask=np.ones((5, 3), bool),
+    )
     chunks = list(cut(data, 3, fixed=True))
     assert [(chunk.start, chunk.batch.n, chunk.rows) for chunk in chunks] == [(0, 3, 3), (3, 2, 3)]
     filled = fill(chunks[1])

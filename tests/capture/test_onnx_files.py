@@ -16,12 +16,19 @@ from covscan.errors import UsageError
 def _net(path, seed=0):
     return save(
         path,
-        [node("Transpose", ["w0"], ["w0t"]), node("MatMul", ["x", "w0t"], ["raw"]), node("Add", ["raw", "b0"], ["h"]),
-         node("Gelu", ["h"], ["a"]), node("Gemm", ["a", "w1"], ["y"])],
-        [("x", ["N", 6])], [("y", None)],
-        {"w0": normal(5, 6, seed=seed), "b0": normal(5, seed=seed + 1), "w1": normal(5, 2, seed=seed + 2)}, opset=20,
+        [
+            node("Transpose", ["w0"], ["w0t"]),
+            node("MatMul", ["x", "w0t"], ["raw"]),
+            node("Add", ["raw", "b0"], ["h"]),
+            node("Gelu", ["h"], ["a"]),
+            node("Gemm", ["a", "w1"], ["y"]),
+        ],
+        [("x", ["N", 6])],
+        [("y", None)],
+        {"w0": normal(5, 6, seed=seed), "b0": normal(5, seed=seed + 1), "w1": normal(5, 2, seed=seed + 2)},
+        opset=20,
         ir=9,
-    )  # fmt: skip
+    )
 
 
 def _external(folder, seed=0, name="m.onnx"):
@@ -83,9 +90,12 @@ def test_lost_external_data_is_an_error_that_names_the_tensor(tmp_path, damage):
 def test_external_tensors_of_types_without_a_numpy_number_are_left_to_the_runtime(tmp_path):
     half = helper.make_tensor("w", TensorProto.BFLOAT16, [6, 3], normal(6, 3).reshape(-1).tolist())
     graph = helper.make_graph(
-        [node("Cast", ["w"], ["wide"], to=1), node("MatMul", ["x", "wide"], ["y"])], "g", [info("x", ["N", 6])],
-        [info("y")], [half],
-    )  # fmt: skip
+        [node("Cast", ["w"], ["wide"], to=1), node("MatMul", ["x", "wide"], ["y"])],
+        "g",
+        [info("x", ["N", 6])],
+        [info("y")],
+        [half],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     path = tmp_path / "m.onnx"
@@ -100,10 +110,16 @@ def test_external_tensors_of_types_without_a_numpy_number_are_left_to_the_runtim
 def test_computed_constants_have_their_value(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("Transpose", ["w"], ["t"]), node("Mul", ["t", "two"], ["u"]), node("Identity", ["u"], ["v"]),
-         node("MatMul", ["x", "v"], ["y"])],
-        [("x", ["N", 4])], [("y", None)], {"w": normal(3, 4), "two": np.float32(2)},
-    )  # fmt: skip
+        [
+            node("Transpose", ["w"], ["t"]),
+            node("Mul", ["t", "two"], ["u"]),
+            node("Identity", ["u"], ["v"]),
+            node("MatMul", ["x", "v"], ["y"]),
+        ],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"w": normal(3, 4), "two": np.float32(2)},
+    )
     graph = index_graph(onnx.load(path), tmp_path)
     np.testing.assert_allclose(constant_value(graph, "v"), normal(3, 4).T * 2)
     assert graph.roots("v") == ("w", "two")
@@ -119,8 +135,14 @@ def _refused(path):
 
 
 def test_operators_that_the_runtime_does_not_know_are_an_error(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Foo", ["x"], ["y"], domain="other")], [("x", ["N", 4])], [("y", None)],
-                {}, domains=["other"])  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Foo", ["x"], ["y"], domain="other")],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {},
+        domains=["other"],
+    )
     error = _refused(path)
     assert "Foo" in error.found
     assert "custom operators" in error.hint

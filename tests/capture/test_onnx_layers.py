@@ -25,9 +25,14 @@ def _mlp(path, seed=0, *, inputs=(("x", ["N", 8]),)):
         ],
         inputs,
         [("y", ["N", 3])],
-        {"w0": normal(6, 8, seed=seed), "b0": normal(6, seed=seed + 1), "w1": normal(6, 5, seed=seed + 2),
-         "b1": normal(5, seed=seed + 3), "w2": normal(3, 5, seed=seed + 4)},
-    )  # fmt: skip
+        {
+            "w0": normal(6, 8, seed=seed),
+            "b0": normal(6, seed=seed + 1),
+            "w1": normal(6, 5, seed=seed + 2),
+            "b1": normal(5, seed=seed + 3),
+            "w2": normal(3, 5, seed=seed + 4),
+        },
+    )
 
 
 def test_an_mlp_is_read_like_numpy_computes_it(tmp_path):
@@ -35,8 +40,14 @@ def test_an_mlp_is_read_like_numpy_computes_it(tmp_path):
     found = run(_mlp(tmp_path / "m.onnx"), [batch(x[:4]), batch(x[4:7], start=4), batch(x[7:], start=7)])
     hidden = x @ normal(6, 8).T + normal(6, seed=1)
     second = np.maximum(hidden, 0) @ normal(6, 5, seed=2) + normal(5, seed=3)
-    expected = {"x": x, "fc0": hidden, "act0": np.maximum(hidden, 0), "fc1": second, "act1": np.tanh(second),
-                "y": np.tanh(second) @ normal(3, 5, seed=4).T}  # fmt: skip
+    expected = {
+        "x": x,
+        "fc0": hidden,
+        "act0": np.maximum(hidden, 0),
+        "fc1": second,
+        "act1": np.tanh(second),
+        "y": np.tanh(second) @ normal(3, 5, seed=4).T,
+    }
     assert {key.site for key in found.seen.parts} == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(found.seen.values(name), value, rtol=1e-4, atol=1e-5)
@@ -62,8 +73,13 @@ def test_modules_stand_in_order_with_types_parameters_and_biases(tmp_path):
 
 
 def test_a_sigmoid_marks_where_it_is_flat_before_and_behind(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("MatMul", ["x", "w"], ["z"]), node("Sigmoid", ["z"], ["y"])],
-                [("x", ["N", 4])], [("y", ["N", 4])], {"w": normal(4, 4)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("MatMul", ["x", "w"], ["z"]), node("Sigmoid", ["z"], ["y"])],
+        [("x", ["N", 4])],
+        [("y", ["N", 4])],
+        {"w": normal(4, 4)},
+    )
     network = run(path, [batch(normal(3, 4))]).network
     assert site(network, "z").saturation.high == 4.0
     assert site(network, "y").saturation.low == pytest.approx(1 / (1 + np.exp(4)))
@@ -87,11 +103,22 @@ def _convnet(path, *, dims=("N", 3, "H", "W")):
         ],
         [("x", list(dims))],
         [("y", ["N", 2])],
-        {"k0": normal(5, 3, 3, 3), "g": normal(5, seed=1), "b": normal(5, seed=2), "m": normal(5, seed=3),
-         "v": np.abs(normal(5, seed=4)) + 0.1, "low": np.float32(0), "high": np.float32(6),
-         "k1": normal(5, 5, 1, 1, seed=5), "c1": normal(1, 5, 1, 1, seed=6), "k2": normal(5, 4, 2, 2, seed=7),
-         "c2": normal(4, seed=8), "w": normal(4, 2, seed=9), "c": normal(2, seed=10)},
-    )  # fmt: skip
+        {
+            "k0": normal(5, 3, 3, 3),
+            "g": normal(5, seed=1),
+            "b": normal(5, seed=2),
+            "m": normal(5, seed=3),
+            "v": np.abs(normal(5, seed=4)) + 0.1,
+            "low": np.float32(0),
+            "high": np.float32(6),
+            "k1": normal(5, 5, 1, 1, seed=5),
+            "c1": normal(1, 5, 1, 1, seed=6),
+            "k2": normal(5, 4, 2, 2, seed=7),
+            "c2": normal(4, seed=8),
+            "w": normal(4, 2, seed=9),
+            "c": normal(2, seed=10),
+        },
+    )
 
 
 def test_a_conv_net_is_read_like_the_reference_evaluator_computes_it(tmp_path):
@@ -133,11 +160,14 @@ def test_recurrent_outputs_know_their_sample_axis(tmp_path):
     size, steps, hidden = 4, 6, 3
     path = save(
         tmp_path / "m.onnx",
-        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
-         node("LSTM", ["seq", "w", "r", "b"], ["out", "last"], hidden_size=hidden)],
-        [("x", ["N", steps, size])], [("out", None), ("last", None)],
+        [
+            node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
+            node("LSTM", ["seq", "w", "r", "b"], ["out", "last"], hidden_size=hidden),
+        ],
+        [("x", ["N", steps, size])],
+        [("out", None), ("last", None)],
         {"w": normal(1, 12, size), "r": normal(1, 12, hidden), "b": normal(1, 24)},
-    )  # fmt: skip
+    )
     x = normal(5, steps, size, seed=3)
     found = run(path, [batch(x)])
     assert site(found.network, "out").layout == Layout(3, 2)
@@ -151,13 +181,16 @@ def test_recurrent_outputs_know_their_sample_axis(tmp_path):
 def test_the_last_state_of_a_recurrent_layer_is_its_output_where_nobody_reads_the_rest(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
-         node("GRU", ["seq", "w", "r"], ["", "last"], hidden_size=3),
-         node("Squeeze", ["last", "zero"], ["state"]),
-         node("Gemm", ["state", "o"], ["y"])],
-        [("x", ["N", "T", 4])], [("y", None)],
+        [
+            node("Transpose", ["x"], ["seq"], perm=[1, 0, 2]),
+            node("GRU", ["seq", "w", "r"], ["", "last"], hidden_size=3),
+            node("Squeeze", ["last", "zero"], ["state"]),
+            node("Gemm", ["state", "o"], ["y"]),
+        ],
+        [("x", ["N", "T", 4])],
+        [("y", None)],
         {"w": normal(1, 9, 4), "r": normal(1, 9, 3), "zero": np.array([0]), "o": normal(3, 2)},
-    )  # fmt: skip
+    )
     network = run(path, [batch(normal(5, 6, 4))]).network
     assert site(network, "last").shape == (1, "N", 3)
     assert site(network, "state").layout == Layout(1)
@@ -168,8 +201,10 @@ def test_embeddings_have_channels_last_and_no_input_site(tmp_path):
     path = save(
         tmp_path / "m.onnx",
         [node("Gather", ["table", "ids"], ["tokens"]), node("MatMul", ["tokens", "w"], ["y"])],
-        [("ids", ["N", "T"], TensorProto.INT64)], [("y", None)], {"table": normal(20, 6), "w": normal(6, 4)},
-    )  # fmt: skip
+        [("ids", ["N", "T"], TensorProto.INT64)],
+        [("y", None)],
+        {"table": normal(20, 6), "w": normal(6, 4)},
+    )
     ids = np.arange(12).reshape(3, 4)
     found = run(path, [batch(ids)])
     assert [each.key for each in found.network.sites] == [SiteKey("tokens", "output"), SiteKey("y", "output")]
@@ -178,8 +213,13 @@ def test_embeddings_have_channels_last_and_no_input_site(tmp_path):
 
 
 def test_weights_to_the_left_have_their_channels_before_the_last_axis(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("MatMul", ["w", "x"], ["y"])], [("x", ["N", 5, "T"])], [("y", None)],
-                {"w": normal(7, 5)})  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("MatMul", ["w", "x"], ["y"])],
+        [("x", ["N", 5, "T"])],
+        [("y", None)],
+        {"w": normal(7, 5)},
+    )
     x = normal(3, 5, 9)
     found = run(path, [batch(x)])
     assert site(found.network, "y").layout == Layout(1)
@@ -211,8 +251,22 @@ def test_channels_are_followed_through_transposes_reshapes_and_slices(tmp_path):
     )
     network = run(path, [batch(normal(2, 3, 8, 8))]).network
     axes = {each.key.site: each.layout.channel_axis for each in network.sites}
-    assert axes == {"x": 1, "conv": 1, "rows": 1, "act": 1, "tokens": 2, "gate": 2, "wide": 3, "wider": 3,
-                    "narrow": 2, "narrower": 2, "first": 1, "y": 1, "mean": 1, "z": 1}  # fmt: skip
+    assert axes == {
+        "x": 1,
+        "conv": 1,
+        "rows": 1,
+        "act": 1,
+        "tokens": 2,
+        "gate": 2,
+        "wide": 3,
+        "wider": 3,
+        "narrow": 2,
+        "narrower": 2,
+        "first": 1,
+        "y": 1,
+        "mean": 1,
+        "z": 1,
+    }
     assert all(each.channels == 5 for each in network.sites if each.key.site != "x")
 
 
@@ -220,8 +274,10 @@ def test_windows_folded_into_the_batch_belong_to_their_sample(tmp_path):
     path = save(
         tmp_path / "m.onnx",
         [node("Reshape", ["x", "windows"], ["folded"]), node("MatMul", ["folded", "w"], ["y"])],
-        [("x", ["N", 12, 4])], [("y", None)], {"windows": np.array([-1, 3, 4]), "w": normal(4, 2)},
-    )  # fmt: skip
+        [("x", ["N", 12, 4])],
+        [("y", None)],
+        {"windows": np.array([-1, 3, 4]), "w": normal(4, 2)},
+    )
     x = normal(3, 12, 4)
     found = run(path, [batch(x)])
     assert site(found.network, "y").layout == Layout(2, 0, folded=4)
@@ -233,10 +289,17 @@ def test_windows_folded_into_the_batch_belong_to_their_sample(tmp_path):
 def test_one_tensor_is_measured_once_whatever_its_names(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("MatMul", ["x", "w"], ["a"]), node("Identity", ["a"], ["b"]), node("MatMul", ["b", "w"], ["c"]),
-         node("Relu", ["b"], ["d"]), node("Add", ["c", "d"], ["y"])],
-        [("x", ["N", 4])], [("y", None)], {"w": normal(4, 4)},
-    )  # fmt: skip
+        [
+            node("MatMul", ["x", "w"], ["a"]),
+            node("Identity", ["a"], ["b"]),
+            node("MatMul", ["b", "w"], ["c"]),
+            node("Relu", ["b"], ["d"]),
+            node("Add", ["c", "d"], ["y"]),
+        ],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"w": normal(4, 4)},
+    )
     network = run(path, [batch(normal(3, 4))]).network
     assert [each.key.site for each in network.sites] == ["x", "a", "c", "d", "y"]
     assert module(network, "c").inputs == (SiteKey("a", "output"),)
@@ -257,9 +320,10 @@ def test_what_cannot_be_read_is_skipped_with_its_reason(tmp_path):
             node("DequantizeLinear", ["q", "scale", "zero"], ["dq"]),
             node("MatMul", ["dq", "w"], ["y"]),
         ],
-        [("x", ["N", 4])], [("y", None), ("level", None), ("overall", None), ("clipped", None, 6)],
+        [("x", ["N", 4])],
+        [("y", None), ("level", None), ("overall", None), ("clipped", None, 6)],
         {"w": normal(4, 4), "scale": np.float32(0.1), "zero": np.uint8(128)},
-    )  # fmt: skip
+    )
     network = run(path, [batch(normal(3, 4))]).network
     reasons = {skip.site: skip.reason for skip in network.skipped}
     assert reasons["level"] == "shape () has no separate sample and channel axes"
@@ -272,10 +336,16 @@ def test_what_cannot_be_read_is_skipped_with_its_reason(tmp_path):
 def test_dropout_is_a_module_with_its_probability_and_training_mode_is_noted(tmp_path):
     path = save(
         tmp_path / "m.onnx",
-        [node("Gemm", ["x", "w"], ["h"]), node("Dropout", ["h", "p"], ["d"]), node("Dropout", ["d", "p", "on"], ["e"]),
-         node("Gemm", ["e", "w"], ["y"])],
-        [("x", ["N", 4])], [("y", None)], {"w": normal(4, 4), "p": np.float32(0.3), "on": np.array(True)},
-    )  # fmt: skip
+        [
+            node("Gemm", ["x", "w"], ["h"]),
+            node("Dropout", ["h", "p"], ["d"]),
+            node("Dropout", ["d", "p", "on"], ["e"]),
+            node("Gemm", ["e", "w"], ["y"]),
+        ],
+        [("x", ["N", 4])],
+        [("y", None)],
+        {"w": normal(4, 4), "p": np.float32(0.3), "on": np.array(True)},
+    )
     network = run(path, [batch(normal(3, 4))]).network
     assert module(network, "d").dropout == pytest.approx(0.3)
     assert any("training mode" in note for note in network.notes)
@@ -283,8 +353,14 @@ def test_dropout_is_a_module_with_its_probability_and_training_mode_is_noted(tmp
 
 
 def test_convolutions_without_batchnorm_are_noted(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("Conv", ["x", "k"], ["y"])], [("x", ["N", 3, 4, 4])], [("y", None)],
-                {"k": normal(2, 3, 3, 3)}, opset=11)  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Conv", ["x", "k"], ["y"])],
+        [("x", ["N", 3, 4, 4])],
+        [("y", None)],
+        {"k": normal(2, 3, 3, 3)},
+        opset=11,
+    )
     notes = run(path, [batch(normal(2, 3, 4, 4))]).network.notes
     assert len(notes) == 1
     assert "BatchNorm may have been folded" in notes[0]
@@ -309,8 +385,10 @@ def test_weights_in_constant_nodes_of_every_form_are_weights(tmp_path):
             node("Mul", ["h", "half"], ["s"]),
             node("Reshape", ["s", "shape"], ["y"]),
         ],
-        [("x", ["N", 3])], [("y", None)], {},
-    )  # fmt: skip
+        [("x", ["N", 3])],
+        [("y", None)],
+        {},
+    )
     found = run(path, [batch(normal(4, 3, seed=5))])
     assert module(found.network, "h").parameters == ("w", "b")
     assert found.network.parameters == 8
@@ -318,8 +396,15 @@ def test_weights_in_constant_nodes_of_every_form_are_weights(tmp_path):
 
 
 def test_initializers_that_old_files_list_among_the_inputs_need_no_data(tmp_path):
-    path = save(tmp_path / "m.onnx", [node("MatMul", ["x", "w"], ["y"])], [("x", ["N", 3]), ("w", [3, 2])],
-                [("y", None)], {"w": normal(3, 2)}, opset=9, ir=3)  # fmt: skip
+    path = save(
+        tmp_path / "m.onnx",
+        [node("MatMul", ["x", "w"], ["y"])],
+        [("x", ["N", 3]), ("w", [3, 2])],
+        [("y", None)],
+        {"w": normal(3, 2)},
+        opset=9,
+        ir=3,
+    )
     assert [each.key.site for each in run(path, [batch(normal(2, 3))]).network.sites] == ["x", "y"]
 
 
@@ -327,9 +412,10 @@ def test_half_precision_becomes_single(tmp_path):
     path = save(
         tmp_path / "m.onnx",
         [node("MatMul", ["x", "w"], ["h"]), node("Relu", ["h"], ["y"])],
-        [("x", ["N", 4], TensorProto.FLOAT16)], [("y", None, TensorProto.FLOAT16)],
+        [("x", ["N", 4], TensorProto.FLOAT16)],
+        [("y", None, TensorProto.FLOAT16)],
         {"w": normal(4, 3).astype(np.float16)},
-    )  # fmt: skip
+    )
     found = run(path, [batch(normal(5, 4, seed=2))])
     assert found.seen.values("h").dtype == np.float32
     np.testing.assert_allclose(found.seen.values("h"), normal(5, 4, seed=2) @ normal(4, 3), atol=2e-2)

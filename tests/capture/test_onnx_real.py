@@ -24,8 +24,11 @@ def test_silero_vad_is_seen_through_its_branches_at_either_rate(rate):
     path = _model("silero_vad", "data/silero_vad.onnx")
     width = 512 if rate == 16000 else 256
     x, state = normal(6, width, scale=0.1), np.zeros((2, 6, 128), np.float32)
-    found = run(path, [batch(input=x[:4], sr=np.array(rate)), batch(input=x[4:], sr=np.array(rate), start=4)],
-                references=(checkpoint(path, "same"),))  # fmt: skip
+    found = run(
+        path,
+        [batch(input=x[:4], sr=np.array(rate)), batch(input=x[4:], sr=np.array(rate), start=4)],
+        references=(checkpoint(path, "same"),),
+    )
     types = [m.type for m in found.network.modules]
     assert types.count("Conv") == 6
     assert types.count("LSTM") == 1
@@ -49,8 +52,10 @@ def test_silero_vad_with_a_fixed_batch_of_one():
     x = normal(3, 576, scale=0.1)
     found = run(path, [batch(input=x)])
     session = onnxruntime.InferenceSession(path)
-    plain = [session.run(["output"], {"input": x[i : i + 1], "state": np.zeros((2, 1, 128), np.float32)})[0]
-             for i in range(3)]  # fmt: skip
+    plain = [
+        session.run(["output"], {"input": x[i : i + 1], "state": np.zeros((2, 1, 128), np.float32)})[0]
+        for i in range(3)
+    ]
     np.testing.assert_allclose(found.seen.values(found.network.modules[-1].name), np.concatenate(plain), atol=1e-5)
 
 

@@ -22,9 +22,15 @@ def _net(path, *, fc0=0, norm=5, fc1=9, nodes=None):
         ],
         [("x", ["N", 4])],
         [("y", None)],
-        {"w0": normal(6, 4, seed=fc0), "b0": normal(6, seed=fc0 + 1), "g": normal(6, seed=norm),
-         "b": normal(6, seed=norm + 1), "w1": normal(3, 6, seed=fc1), "b1": normal(3, seed=fc1 + 1)},
-    )  # fmt: skip
+        {
+            "w0": normal(6, 4, seed=fc0),
+            "b0": normal(6, seed=fc0 + 1),
+            "g": normal(6, seed=norm),
+            "b": normal(6, seed=norm + 1),
+            "w1": normal(3, 6, seed=fc1),
+            "b1": normal(3, seed=fc1 + 1),
+        },
+    )
 
 
 def test_each_moved_layer_runs_on_this_checkpoints_input_with_the_references_weights(tmp_path):
@@ -99,10 +105,17 @@ def test_convolutions_norms_and_recurrent_layers_with_states_are_replayed(tmp_pa
             ],
             [("x", ["N", 3, 5]), ("h0", [1, "N", 2]), ("c0", [1, "N", 2])],
             [("out", None)],
-            {"k": normal(4, 3, 3, seed=seed), "c": normal(4, seed=seed), "g": normal(4, seed=seed),
-             "b": normal(4, seed=seed), "m": normal(4, seed=seed), "v": np.abs(normal(4, seed=seed)),
-             "w": normal(1, 8, 4, seed=seed), "r": normal(1, 8, 2, seed=seed)},
-        )  # fmt: skip
+            {
+                "k": normal(4, 3, 3, seed=seed),
+                "c": normal(4, seed=seed),
+                "g": normal(4, seed=seed),
+                "b": normal(4, seed=seed),
+                "m": normal(4, seed=seed),
+                "v": np.abs(normal(4, seed=seed)),
+                "w": normal(1, 8, 4, seed=seed),
+                "r": normal(1, 8, 2, seed=seed),
+            },
+        )
 
     now, then = net(tmp_path / "b.onnx", 0), net(tmp_path / "a.onnx", 1)
     x = normal(4, 3, 5)
@@ -122,8 +135,13 @@ def test_convolutions_norms_and_recurrent_layers_with_states_are_replayed(tmp_pa
 
 def test_embeddings_are_replayed_on_the_ids_they_saw(tmp_path):
     def net(path, seed):
-        return save(path, [node("Gather", ["table", "ids"], ["tokens"])], [("ids", ["N", "T"], 7)],
-                    [("tokens", None)], {"table": normal(9, 4, seed=seed)})  # fmt: skip
+        return save(
+            path,
+            [node("Gather", ["table", "ids"], ["tokens"])],
+            [("ids", ["N", "T"], 7)],
+            [("tokens", None)],
+            {"table": normal(9, 4, seed=seed)},
+        )
 
     now, then = net(tmp_path / "b.onnx", 0), net(tmp_path / "a.onnx", 1)
     ids = np.arange(6).reshape(2, 3)
@@ -150,9 +168,11 @@ def test_a_norm_written_as_arithmetic_is_replayed_whole(tmp_path, opset):
                 node("Mul", ["g", "cast"], ["scaled"]),
                 node("Add", ["scaled", "b"], ["y"]),
             ],
-            [("x", ["N", 3, 6])], [("y", None)],
-            {"eps": np.float32(1e-5), "g": normal(6, seed=seed), "b": normal(6, seed=seed + 1)}, opset=opset,
-        )  # fmt: skip
+            [("x", ["N", 3, 6])],
+            [("y", None)],
+            {"eps": np.float32(1e-5), "g": normal(6, seed=seed), "b": normal(6, seed=seed + 1)},
+            opset=opset,
+        )
 
     now, then = net(tmp_path / "b.onnx", 0), net(tmp_path / "a.onnx", 5)
     x = normal(4, 3, 6)
