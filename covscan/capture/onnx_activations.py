@@ -57,7 +57,7 @@ def _chain(graph: Graph, value: str) -> dict[str, set[int]]:
     """Values that ``value`` is only a scaled or shifted copy of, itself first, with the nodes in between."""
     chain: dict[str, set[int]] = {value: set()}
     passed: set[int] = set()
-    while len(chain) < _LIMIT:
+    for _ in range(_LIMIT):
         maker = graph.maker(value)
         if maker is None or maker.op_type not in _SCALING or len(graph.variable_inputs(maker)) != 1:
             break
@@ -86,17 +86,13 @@ def _cubic(graph: Graph, value: str, source: str) -> set[int] | None:
 
 def _forward(graph: Graph, value: str, members: set[int]) -> tuple[str, onnx.NodeProto | None]:
     """Follow scaling by constants to the first product of two values; (value that enters it, the product)."""
-    for _ in range(_LIMIT):
-        reader = graph.sole_reader(value)
-        if reader is None or reader.op_type not in _SCALING:
-            break
-        if reader.op_type == "Mul" and len(graph.variable_inputs(reader)) == 2:
-            return value, reader
-        if len(graph.variable_inputs(reader)) != 1:
-            break
+    reader = graph.sole_reader(value)
+    while reader is not None and reader.op_type in _SCALING and len(graph.variable_inputs(reader)) == 1:
         members.add(graph.producer[reader.output[0]])
         value = reader.output[0]
-    return value, None
+        reader = graph.sole_reader(value)
+    product = reader is not None and reader.op_type == "Mul" and len(graph.variable_inputs(reader)) == 2
+    return value, reader if product else None
 
 
 def _scaled(graph: Graph, value: str, members: set[int]) -> str:

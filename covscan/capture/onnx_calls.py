@@ -63,7 +63,7 @@ def _single_call(graph: Graph, index: int, node: onnx.NodeProto, shapes: Shapes)
     operator = PARAMETRIZED.get(node.op_type)
     if operator is not None:
         return _layer(graph, index, node, operator, shapes)
-    if node.op_type in ACTIVATIONS and graph.variable_inputs(node) and node.output[0] not in graph.constants:
+    if node.op_type in ACTIVATIONS and node.output[0] not in graph.constants:
         if node.op_type == "Clip" and not all(name in graph.constants for name in node.input[1:] if name):
             return None
         return _call(graph, node.op_type, "activation", (index,), node.output[0], inputs=(node.input[0],))

@@ -47,13 +47,8 @@ def _inverse_root(
 ) -> tuple[str, str | None, tuple[int, ...], set[int]] | None:
     """(what is squared, name of eps, reduced axes, places) where ``value`` is the root of a mean square."""
     members: set[int] = set()
-    maker = _step(graph, value, members)
-    if reciprocal and maker is not None and (maker.op_type == "Reciprocal" or _is_one_over(graph, maker)):
-        value = maker.input[0] if maker.op_type == "Reciprocal" else maker.input[1]
-        maker = _step(graph, value, members)
-    elif reciprocal and (maker is None or not _is_power(graph, maker, -0.5)):
-        return None
-    if maker is None or not (maker.op_type == "Sqrt" or _is_power(graph, maker, -0.5 if reciprocal else 0.5)):
+    maker = _root(graph, _step(graph, value, members), members, inverse=reciprocal)
+    if maker is None:
         return None
     maker = _step(graph, maker.input[0], members)
     eps = None
@@ -70,6 +65,16 @@ def _inverse_root(
     ):
         return None
     return squares.input[0], eps, axes, members
+
+
+def _root(graph: Graph, maker: onnx.NodeProto | None, members: set[int], *, inverse: bool) -> onnx.NodeProto | None:
+    """The node that takes the square root, or the inverse of it in one step or two."""
+    if maker is not None and inverse and (maker.op_type == "Reciprocal" or _is_one_over(graph, maker)):
+        maker = _step(graph, maker.input[-1], members)
+        inverse = False
+    if maker is None or _is_power(graph, maker, -0.5 if inverse else 0.5):
+        return maker
+    return maker if maker.op_type == "Sqrt" and not inverse else None
 
 
 def _step(graph: Graph, value: str, members: set[int]) -> onnx.NodeProto | None:

@@ -59,7 +59,7 @@ class Graph:
             name = pending.pop()
             if name in self.leaves:
                 found[name] = None
-            elif name in self.producer:
+            else:
                 pending.extend(source for source in reversed(self.nodes[self.producer[name]].input) if source)
         return tuple(found)
 
@@ -118,8 +118,6 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.name, attribute.g
-        elif attribute.type == onnx.AttributeProto.GRAPHS:
-            yield from ((attribute.name, graph) for graph in attribute.graphs)
 
 
 def constant_tensor(node: onnx.NodeProto) -> onnx.TensorProto | None:

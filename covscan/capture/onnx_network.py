@@ -14,7 +14,7 @@ from covscan.capture.onnx_operators import FLAT_INPUT, FLAT_OUTPUT, QUANTIZED
 from covscan.capture.onnx_parts import Call, Shapes
 from covscan.capture.types import Layout, Module, Network, Position, Saturation, Site, SiteKey, Skip
 
-_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+_FLOATS = frozenset({"float16", "float32", "float64"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
     if value.ndim <= max(layout.sample_axis, layout.channel_axis):
         raise UnreadableError(f"shape {value.shape} in a later batch")
     value = _trimmed(value, layout, chunk)
-    if not value.flags.writeable or value.dtype.name == "bfloat16":
-        value = value.astype(np.float32) if value.dtype.name == "bfloat16" else value.copy()
+    if not value.flags.writeable:
+        value = value.copy()
     return reader.rows(torch.from_numpy(value), layout)
 
 

@@ -1,5 +1,6 @@
 """Opening an ONNX graph in ONNX Runtime with some of its inner values as outputs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
 )
+_FOREIGN = re.compile(r"tensor\((bfloat16|float8|float4|u?int[24]\b)")
 _FOLDER = "session.model_external_initializers_file_folder_path"
 # What ONNX Runtime wraps itself: types that numpy has no number for stay with it.
 _MAPPED = frozenset(np.dtype(kind).name for kind in "efdbhilqBHILQ?")
@@ -32,6 +34,11 @@ class Session:
     engine: Any
     mapped: tuple[Any, ...]
     """Memory maps that the engine reads from; they must live as long as it does."""
+
+    def unreadable(self) -> dict[str, str]:
+        """Outputs of types that numpy has no array for (bfloat16, 8-bit floats, 4-bit integers), with the type."""
+        types = {output.name: str(output.type) for output in self.engine.get_outputs()}
+        return {name: kind[7:-1] for name, kind in types.items() if _FOREIGN.match(kind)}
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array], *, where: str) -> dict[str, Any]:
         """Values of ``outputs``. Raises UsageError that says which batch it was (``where``)."""

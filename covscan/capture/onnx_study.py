@@ -84,17 +84,19 @@ def evaluate(checkpoint: Checkpoint, batch: Batch, model: onnx.ModelProto, names
 def _probe(graph: Graph, checkpoint: Checkpoint, batch: Batch) -> Probe:
     """Run the graph once with every value as an output; only shapes and types are kept."""
     feeds = bind(graph.inputs, batch, checkpoint.path)
-    wanted = [name for name in graph.producer if name not in graph.constants or _is_added(graph, name)]
+    wanted = [name for name in graph.producer if name not in graph.constants or _has_telling_shape(graph, name)]
     session = open_session(graph.model, checkpoint.path, wanted)
+    foreign = session.unreadable()
+    wanted = [name for name in wanted if name not in foreign]
     values: dict[str, Any] = {**session.run(wanted, feeds, where="the first samples"), **feeds}
     shapes = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
     shapes |= {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)}
-    return Probe(batch.n, shapes, {name: _kind(value) for name, value in values.items()})
+    return Probe(batch.n, shapes, {name: _kind(value) for name, value in values.items()} | foreign)
 
 
-def _is_added(graph: Graph, name: str) -> bool:
-    """Whether a computed constant is added to something, so that its shape says whether it is a bias."""
-    return name not in graph.leaves and any(node.op_type == "Add" for node in graph.readers(name))
+def _has_telling_shape(graph: Graph, name: str) -> bool:
+    """Whether the shape of a computed constant says what it is: a bias, or the table of an embedding."""
+    return name not in graph.leaves and any(node.op_type in ("Add", "Gather") for node in graph.readers(name))
 
 
 def _kind(value: Array | list[Any] | dict[Any, Any] | None) -> str:
