@@ -8,7 +8,7 @@ from rich.text import Text
 from covscan.render.blocks import Column
 
 GAP = "  "
-LEAST_WRAPPED = 16
+LEAST_WRAPPED = 12
 """Prose is not squeezed below this many columns; the line grows instead."""
 
 

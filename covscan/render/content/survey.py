@@ -53,10 +53,9 @@ def _row(site: Site, named: Span, look: Look) -> tuple[Line, ...]:
 
 
 def _remarks(site: Site) -> Line:
-    found: Line = ()
+    """Whose tensor it is; what normalizes that tensor stands at the site it is shared with."""
     if site.same_as is not None:
-        found += (Span("same as "), *places.place(site.same_as.site, site.same_as.position))
+        return (Span("same as "), *places.place(site.same_as.site, site.same_as.position))
     if site.normalized_by is not None:
-        lead = "; normalized by " if found else "normalized by "
-        found += (Span(lead), Span(printable(site.normalized_by), "name"))
-    return found
+        return (Span("normalized by "), Span(printable(site.normalized_by), "name"))
+    return ()
