@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from covscan.capture.channel_flow import ChannelFlow
+from covscan.capture.probe_batch import few_samples
 from covscan.capture.script_calls import CallFollower, Values, Visitor
-from covscan.capture.script_flow import ChannelFlow
 from covscan.capture.script_inputs import arguments_for
 from covscan.capture.script_norms import norms_of
 from covscan.capture.script_plan import ScriptDiscovery
@@ -18,14 +19,9 @@ from covscan.capture.torch_session import left_as_found, pick_device, seed_every
 from covscan.capture.types import Network, Norm, Recorder
 from covscan.config.settings import Settings
 from covscan.data.binding import take
-from covscan.data.structure import map_arrays
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint, ScriptSource
-
-_FEW = (5, 7, 3, 4, 6, 2, 1)
-"""Samples of the discovery pass: few, and a number that no other axis of the data has, so that the sample axis stands
-out."""
 
 _CAUSES = ("RuntimeError:", "builtins.", "torch.jit.Error:", "NotImplementedError:", "IndexError:")
 
@@ -50,7 +46,7 @@ class ScriptBackend:
         program = self._open(checkpoint)
         with self._running(program):
             try:
-                return self._discover(program, checkpoint, take(batch, _few(batch)))
+                return self._discover(program, checkpoint, take(batch, few_samples(batch)))
             except UsageError:
                 # A traced archive may hold the batch size that it was traced with: ask with all, and report that.
                 return self._discover(program, checkpoint, batch)
@@ -124,14 +120,6 @@ class ScriptBackend:
                 found="inputs " + _describe(program.schema, arguments),
                 hint="check that --data holds what the archive's forward takes, in that shape, order and type",
             ) from error
-
-
-def _few(batch: Batch) -> int:
-    """How many samples to discover with."""
-    sizes: set[int] = set()
-    map_arrays(lambda array: sizes.update(array.shape[1:]), (batch.positional, batch.named))
-    fitting = [few for few in _FEW if few <= batch.n]
-    return next((few for few in fitting if few not in sizes), fitting[0])
 
 
 def _ignore(place: int, values: Values) -> None:

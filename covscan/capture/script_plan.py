@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from covscan.capture import torch_modules as kinds
+from covscan.capture.channel_flow import INTERLEAVED
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.script_calls import CallKind, Values, flat_parts, kind_of, logits_of, type_of
-from covscan.capture.script_flow import INTERLEAVED
 from covscan.capture.script_graph import Call
 from covscan.capture.script_program import ScriptProgram
 from covscan.capture.tensors import Origin, Provenance, first_tensor

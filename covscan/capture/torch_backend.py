@@ -4,7 +4,10 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from covscan.capture.channel_flow import ChannelFlow
 from covscan.capture.exported_types import module_types
+from covscan.capture.probe_batch import few_samples
+from covscan.capture.tensors import Provenance, tensors_in
 from covscan.capture.torch_norms import norms_of
 from covscan.capture.torch_plan import Discovery
 from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
@@ -18,9 +21,6 @@ from covscan.models.types import Checkpoint, TorchSource
 
 if TYPE_CHECKING:
     import torch
-
-_FEW = 3
-"""Samples of the discovery pass: few, and a number that other axes seldom have, so that the sample axis stands out."""
 
 
 class TorchBackend:
@@ -49,18 +49,20 @@ class TorchBackend:
         """List what can be tapped, from one forward pass over a few samples. Raises UsageError."""
         model = self._open(checkpoint)
         try:
-            discovery = self._discover(model, take(batch, min(_FEW, batch.n)))
+            discovery = self._discover(model, take(batch, few_samples(batch)))
         except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
             discovery = self._discover(model, batch)
         self._attention = tuple(discovery.attention)
         return discovery.network()
 
     def _discover(self, model: "torch.nn.Module", batch: Batch) -> Discovery:
-        discovery = Discovery(model, batch.n, module_types(model))
+        known = Provenance()
+        discovery = Discovery(model, batch.n, known, module_types(model))
         with left_as_found(model, self._device):
-            with discovery.watching():
-                first = self._forward(model, batch, self._settings.seed)
-            second = self._forward(model, batch, self._settings.seed + 1)
+            # First without following channels: what is raised under a dispatch mode loses its message.
+            first = self._forward(model, batch, self._settings.seed + 1)
+            with discovery.watching(), ChannelFlow(known):
+                second = self._forward(model, batch, self._settings.seed)
         discovery.repeatable = _equal(first, second)
         return discovery
 
@@ -122,8 +124,6 @@ def _dtype(model: "torch.nn.Module") -> "torch.dtype | None":
 def _equal(first: Any, second: Any) -> bool:
     import torch
 
-    from covscan.capture.tensors import tensors_in
-
     pairs = zip(tensors_in(first), tensors_in(second), strict=False)
     return all(
         one.is_nested or (one.shape == two.shape and torch.allclose(one.double(), two.double(), equal_nan=True))
@@ -138,8 +138,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _describe(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    from covscan.capture.tensors import tensors_in
-
     parts = [f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in tensors_in(args)]
     for name, value in kwargs.items():
         parts += [f"{name}={tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in tensors_in(value)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from covscan.capture import torch_modules as kinds
 from covscan.capture.attention import Logits, Scores, watching_attention
+from covscan.capture.channel_flow import INTERLEAVED
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.sequences import readable
 from covscan.capture.tensors import Origin, Provenance
@@ -37,6 +38,7 @@ class Discovery:
 
     model: "torch.nn.Module"
     samples: int
+    known: Provenance
     types: Mapping[str, str] = field(default_factory=dict)
     sites: list[Site] = field(default_factory=list)
     modules: list[Module] = field(default_factory=list)
@@ -45,7 +47,6 @@ class Discovery:
     repeatable: bool = True
     _calls: Counter[str] = field(default_factory=Counter)
     _stack: list[_Frame] = field(default_factory=list)
-    _known: Provenance = field(default_factory=Provenance)
     _recent: dict[int, Layout] = field(default_factory=dict)
 
     @contextmanager
@@ -90,7 +91,7 @@ class Discovery:
         found = readable(args, kwargs)
         if found is None:
             return
-        origin = self._known.same(found.identity)
+        origin = self.known.same(found.identity)
         flat = kinds.flat_input(frame.names, frame.module)
         if origin is not None and origin.key is not None:
             frame.layout = origin.layout
@@ -101,12 +102,12 @@ class Discovery:
             return
         if frame.role == "other":
             return
-        layout = self._layout(frame, found.tensor, self._known.layout(found.identity), "input")
+        layout = self._layout(frame, found.tensor, self.known.layout(found.identity), "input")
         if layout is None:
             return
         key = SiteKey(frame.name, "input")
         self._add(frame, key, found.tensor, layout, flat)
-        self._known.remember(found.identity, Origin(key, layout))
+        self.known.remember(found.identity, Origin(key, layout))
         frame.layout = layout
         frame.inputs = (key,)
 
@@ -153,18 +154,16 @@ class Discovery:
 
     def _leave(self, frame: _Frame, found: Any) -> SiteKey | None:
         """Note the output; the key of the site that sees it."""
-        origin = self._known.same(found.identity)
-        if origin is not None and (frame.role in {"block", "other"} or origin.key is None):
-            return origin.key
-        hint = frame.layout or self._known.layout(found.identity)
-        if frame.role == "other":
-            return None
+        origin = self.known.same(found.identity)
+        if frame.role == "other" or (frame.role == "block" and origin is not None and origin.key is not None):
+            return origin.key if origin is not None else None
+        hint = self.known.layout(found.identity) or frame.layout
         layout = self._layout(frame, found.tensor, hint, "output")
         if layout is None:
             return None
         key = SiteKey(frame.name, "output")
         self._add(frame, key, found.tensor, layout, kinds.flat_output(frame.names, frame.module))
-        self._known.remember(found.identity, Origin(key, layout))
+        self.known.remember(found.identity, Origin(key, layout))
         return key
 
     def _layout(self, frame: _Frame, tensor: "torch.Tensor", hint: Layout | None, side: str) -> Layout | None:
@@ -175,6 +174,9 @@ class Discovery:
                 )
             return None
         hint = hint or self._recent.get(tensor.ndim)
+        if hint is not None and hint.folded == INTERLEAVED and tensor.shape[0] != self.samples:
+            self.skipped.setdefault(frame.name, f"its {side} holds the samples interleaved along axis 0")
+            return None
         axis = kinds.channel_axis_of(frame.names)
         if frame.role == "norm":
             axis = _norm_axis(frame, tensor, axis)

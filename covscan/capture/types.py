@@ -41,8 +41,8 @@ class Layout:
     """How a tensor is read as (samples, positions, channels).
 
     ``channel_axis`` and ``sample_axis`` are non-negative axes of the tensor as the module sees it; every other axis
-    is a position. ``folded`` is how many consecutive rows of the sample axis belong to one sample (windowed attention folds
-    windows into the batch); 1 for everything ordinary.
+    is a position. ``folded`` is how many consecutive rows of the sample axis belong to one sample (windowed attention
+    folds windows into the batch); 1 for everything ordinary.
     """
 
     channel_axis: int

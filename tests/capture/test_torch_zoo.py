@@ -465,3 +465,35 @@ def test_custom_layers_and_norms_are_found_by_their_parameters():
     run = capture(nn.Sequential(RootNorm(), Mine()), ROWS.numpy())
     roles = {site.key.site: site.role for site in run.network.sites}
     assert roles == {"0": "norm", "1": "layer"}
+
+
+def test_channels_are_followed_through_a_transposition():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.act, self.fc = nn.Conv1d(7, 9, 3, padding=1), nn.GELU(), nn.Linear(9, 4)
+
+        def forward(self, x):
+            return self.fc(self.act(self.conv(x).transpose(1, 2)))
+
+    net = Turned()
+    run = capture(net, TOKENS.numpy())  # (12, 7, 16): 16 positions
+    turned = net.conv(TOKENS).transpose(1, 2)
+    agrees(run.moments("act"), functional.gelu(turned), 2)
+    agrees(run.moments("act", "input"), turned, 2)
+    assert next(s for s in run.network.sites if s.key.site == "act").channels == 9
+
+
+def test_an_axis_of_three_is_not_taken_for_the_sample():
+    class Split(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.act = nn.Linear(16, 24), nn.ReLU()
+
+        def forward(self, x):
+            q, _, _ = self.qkv(x).view(len(x), 7, 3, 8).permute(2, 0, 1, 3)
+            return self.act(q)
+
+    net = Split()
+    run = capture(net, TOKENS.numpy())
+    agrees(run.moments("act"), net(TOKENS), 2)

@@ -37,6 +37,8 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__.strip("_")
         for made in tensors_in(result):
+            if made.is_nested:
+                break
             layout = _layout_of(name, args, before, tuple(made.shape)) if made.ndim > 1 else None
             if layout is not None:
                 self._known.remember(made, Origin(None, layout))
@@ -46,7 +48,7 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _tagged(self, args: Any) -> list[_Tagged]:
         """Shapes and layouts of the arguments that have one, before the operation changes them."""
-        found = ((tensor, self._known.layout(tensor)) for tensor in tensors_in(args))
+        found = ((tensor, self._known.layout(tensor)) for tensor in tensors_in(args) if not tensor.is_nested)
         return [(tuple(tensor.shape), layout) for tensor, layout in found if layout is not None]
 
 
