@@ -100,7 +100,7 @@ class Assembly:
             findings=list(judgement.findings),
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
-            notes=[*self._notes(), *judgement.notes],
+            notes=[*self._notes(), *_said_once(network, judgement.findings), *judgement.notes],
         )
 
     def survey(self, network: Network) -> SiteSurvey:
@@ -233,6 +233,12 @@ def _measure(result: Result) -> records.Measure:
         significant=result.significant,
         status=result.status,
     )
+
+
+def _said_once(network: Network, findings: Iterable[records.Finding]) -> list[str]:
+    """The notes of a back end that no rule made a finding of."""
+    said = {finding.message for finding in findings}
+    return [note for note in network.notes if note not in said]
 
 
 def _normalized(network: Network) -> dict[SiteKey, str]:

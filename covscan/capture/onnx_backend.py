@@ -1,7 +1,7 @@
 """Reading what flows through ONNX graphs, by making inner values outputs of a copy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import onnx
@@ -9,6 +9,7 @@ import onnx
 from covscan.capture.onnx_branches import Prepared, prepare
 from covscan.capture.onnx_calls import find_calls
 from covscan.capture.onnx_constants import Array, Weights
+from covscan.capture.onnx_feeding import declared
 from covscan.capture.onnx_measure import Measurement
 from covscan.capture.onnx_network import Survey
 from covscan.capture.onnx_norms import norms_of
@@ -17,6 +18,7 @@ from covscan.capture.onnx_replay import Replay, is_unmoved, same_calls
 from covscan.capture.onnx_study import Study, study
 from covscan.capture.types import Network, Norm, Recorder
 from covscan.config import Settings
+from covscan.data.binding import bind_onnx
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint, OnnxSource
 
@@ -44,7 +46,9 @@ class OnnxBackend:
         """List what can be tapped, from runs over a few samples. Raises UsageError."""
         found = self._study(checkpoint, batch)
         calls = find_calls(found.prepared.graph, found.first.shapes)
-        return Survey(found.prepared, calls, found.first, found.second).network()
+        network = Survey(found.prepared, calls, found.first, found.second).network()
+        bound = bind_onnx(declared(found.prepared.graph.inputs), batch)
+        return replace(network, notes=network.notes + bound.notes())
 
     def measure(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from covscan.capture.channel_flow import ChannelFlow
 from covscan.capture.probe_batch import few_samples
 from covscan.capture.script_calls import CallFollower, Values, Visitor
-from covscan.capture.script_inputs import arguments_for
+from covscan.capture.script_inputs import arguments_for, notes_on
 from covscan.capture.script_norms import norms_of
 from covscan.capture.script_plan import ScriptDiscovery
 from covscan.capture.script_program import ScriptProgram
@@ -59,7 +60,8 @@ class ScriptBackend:
         with ChannelFlow(known):
             second = self._forward(program, checkpoint, batch, discovery)
         discovery.repeatable = _equal(first, second)
-        return discovery.network()
+        network = discovery.network()
+        return replace(network, notes=network.notes + notes_on(program.schema, batch))
 
     def measure(
         self,

@@ -35,6 +35,11 @@ def arguments_for(schema: Any, batch: Batch, device: torch.device, dtype: torch.
     return [_typed(item, given.get(item.name, item.default_value)) for item in schema.arguments[1:]]
 
 
+def notes_on(schema: Any, batch: Batch) -> tuple[str, ...]:
+    """What of the data the program does not take, and what was made up for it."""
+    return bind_torch(signature_of(schema), batch, torch.device("cpu"), None).notes()
+
+
 def _typed(argument: Any, value: Any) -> Any:
     """``value`` as a Python number where the schema wants one; anything else as it is."""
     kind = argument.type

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from covscan.capture.channel_flow import ChannelFlow
@@ -14,7 +15,7 @@ from covscan.capture.torch_session import left_as_found, pick_device, seed_every
 from covscan.capture.torch_tap import Tap
 from covscan.capture.types import Network, Norm, Recorder
 from covscan.config import Settings
-from covscan.data.binding import bind_torch, take
+from covscan.data.binding import Bound, bind_torch, take
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint, TorchSource
@@ -53,7 +54,11 @@ class TorchBackend:
         except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
             discovery = self._discover(model, batch)
         self._attention = tuple(discovery.attention)
-        return discovery.network()
+        bound = self._bind(model, batch)
+        return replace(discovery.network(), notes=bound.notes())
+
+    def _bind(self, model: "torch.nn.Module", batch: Batch) -> Bound:
+        return bind_torch(_signature(model), batch, self._device, _dtype(model))
 
     def _discover(self, model: "torch.nn.Module", batch: Batch) -> Discovery:
         known = Provenance()
@@ -86,7 +91,7 @@ class TorchBackend:
         tap.close()
 
     def _forward(self, model: "torch.nn.Module", batch: Batch, seed: int) -> Any:
-        bound = bind_torch(_signature(model), batch, self._device, _dtype(model))
+        bound = self._bind(model, batch)
         seed_everything(seed)
         try:
             return model(*bound.args, **bound.kwargs)

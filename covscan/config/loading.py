@@ -41,10 +41,7 @@ def load_object(spec: str, *, what: str) -> Any:
             hint="write file.py:function or package.module:function",
         )
     location, names = match["module"], match["name"]
-    if location.endswith(".py"):
-        module = _module_of_file(Path(location), what)
-    else:
-        module = _module_of_name(location, what)
+    module = _module_of_file(Path(location), what) if location.endswith(".py") else _module_of_name(location, what)
     return _attribute(module, names, location, what)
 
 

@@ -52,6 +52,19 @@ class Bound:
     unused: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
 
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the reader about what was left out and what was made up."""
+        said = []
+        if self.unused:
+            said.append(f"The model does not take {_listed(self.unused)} of the data.")
+        if self.filled:
+            said.append(f"The data holds no {_listed(self.filled)}: made up (a mask, zeros for a state).")
+        return tuple(said)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
 
 Fits = Callable[[str, Any], bool]
 

@@ -335,3 +335,12 @@ def test_take_cuts_samples_and_leaves_constants():
     assert first.mask.shape == (2, 5)
     assert take(batch(X), 100).n == N
     assert take(batch(X), 1).mask is None
+
+
+def test_what_was_left_out_and_made_up_is_said():
+    from covscan.data.matching import Bound
+
+    assert Bound().notes() == ()
+    left_out, made_up = Bound(unused=("a", "b"), filled=("state",)).notes()
+    assert "'a', 'b'" in left_out
+    assert "'state'" in made_up
