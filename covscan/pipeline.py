@@ -62,16 +62,16 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
 
 
 def survey(settings: Settings) -> SiteSurvey:
-    """List the sites of the first checkpoint. Raises UsageError."""
-    source, samples, backend = _open(settings)
+    """List the sites of the first checkpoint, or of the network as its factory makes it. Raises UsageError."""
+    source, samples, backend = _open(settings, untrained=True)
     first = source.series.checkpoints[0]
     network = plan_network(backend, first, samples, settings)
     assembly = Assembly(source, samples, settings, device_of(backend))
     return assembly.survey(network)
 
 
-def _open(settings: Settings) -> tuple[Source, Samples, Backend]:
-    source = open_source(settings)
+def _open(settings: Settings, *, untrained: bool = False) -> tuple[Source, Samples, Backend]:
+    source = open_source(settings, untrained=untrained)
     samples = open_samples(settings)
     backend: Backend = resolve(BACKENDS[source.engine])(source, settings)
     return source, samples, backend
