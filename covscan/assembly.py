@@ -1,5 +1,6 @@
 """Turning measured checkpoints into the report's records, one checkpoint at a time."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ class Assembly:
 
     def __init__(self, source: Source, samples: Samples, settings: Settings, device: str) -> None:
         self._source, self._samples, self._settings, self._device = source, samples, settings, device
+        mask = next(iter(samples.batches())).mask
+        self._masked_positions = None if mask is None else mask.shape[1]
         self._networks: list[Network] = []
         self._statistics: dict[SiteKey, dict[str, records.Statistics]] = {}
         self._shifts: list[SiteShift] = []
@@ -70,7 +73,7 @@ class Assembly:
         shifts = self._all_shifts(sites)
         checkpoints = self._checkpoints()
         network = self._networks[0]
-        model, data = self._model(network), self._data()
+        model, data = self._model(network), self._data(network)
         judgement = judge(
             Evidence(
                 model=model,
@@ -100,7 +103,12 @@ class Assembly:
             findings=list(judgement.findings),
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
-            notes=[*self._notes(), *_said_once(network, judgement.findings), *judgement.notes],
+            notes=[
+                *self._notes(),
+                *self._mask_notes(network),
+                *_said_once(network, judgement.findings),
+                *judgement.notes,
+            ],
         )
 
     def survey(self, network: Network) -> SiteSurvey:
@@ -189,7 +197,7 @@ class Assembly:
             device=self._device,
         )
 
-    def _data(self) -> records.Data:
+    def _data(self, network: Network) -> records.Data:
         return records.Data(
             description=self._samples.description,
             samples=self._samples.count,
@@ -198,11 +206,23 @@ class Assembly:
             blocks=self._samples.blocks,
             positions=self._settings.positions,
             seed=self._settings.seed,
-            masked=next(iter(self._samples.batches())).mask is not None,
+            masked=any(_positions(site) == self._masked_positions for site in network.measured()),
         )
+
+    def _mask_notes(self, network: Network) -> list[str]:
+        count = self._masked_positions
+        if count is None or any(_positions(site) == count for site in network.measured()):
+            return []
+        return [f"The mask has {count} positions, which no measured tensor has: nothing was left out as padding."]
 
     def _notes(self) -> list[str]:
         return [*getattr(self._source, "notes", ()), *getattr(self._samples, "notes", ())]
+
+
+def _positions(site: TappedSite) -> int:
+    axes = (site.layout.sample_axis, site.layout.channel_axis)
+    sizes = [size for axis, size in enumerate(site.shape) if axis not in axes]
+    return math.prod(size for size in sizes if isinstance(size, int)) * site.layout.folded
 
 
 def _canonical(site: records.Site) -> SiteKey:

@@ -44,15 +44,15 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     """
     apart = {suggestion.site for suggestion in qk_suggestions(evidence)}
     branch = branch_output(evidence)
+    found = signs(evidence)
     for suggestion in suggest(evidence):
         if suggestion.site in apart or (branch is not None and suggestion.site == branch.name):
             continue
         where = "behind" if suggestion.position == "after" else "in front of"
-        wrong = next(sign.text for sign in signs(evidence))
         yield Firing(
             severity="info",
             site=suggestion.site,
-            message=f"{suggestion.norm} {where} {suggestion.site} is worth trying: {wrong}",
+            message=f"{suggestion.norm} {where} {suggestion.site} is worth trying: {found[0].text}",
             evidence={"rank": suggestion.rank, "score": suggestion.score, "norm": suggestion.norm},
         )
 
@@ -129,6 +129,10 @@ def branch_output_norm(evidence: Evidence) -> Iterator[Firing]:
         )
 
 
+def _any_finite(evidence: Evidence) -> bool:
+    return any(found.count for site in evidence.sites for found in site.statistics.values())
+
+
 def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     """Forward evidence gives no reason to add a normalization.
 
@@ -136,7 +140,7 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
 
     ## What it measures
     That no suggestion was made: every hidden layer already has a normalization beside it, or nothing is wrong enough in
-    absolute terms.
+    absolute terms. Where no hidden layer gave a finite value nothing is known, and this is not said.
 
     ## Why it matters
     "Nothing" is an answer. A normalization costs time at inference, couples samples or tokens, and can harm.
@@ -159,6 +163,8 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     graph = graph_of(evidence)
     every = hidden_layers(evidence, graph, normalized=True)
     bare = hidden_layers(evidence, graph)
+    if evidence.coverage.non_finite and not _any_finite(evidence):
+        return
     if every and not bare:
         why = f"each of {plural(len(every), 'hidden layer')} has a normalization beside it"
     elif not every:

@@ -59,6 +59,8 @@ def _source(found: list[Row]) -> Row | None:
 
 
 def _verdict(found: list[Row], source: Row | None) -> list[Line]:
+    if all(measure is None or measure.value is None for row in found for measure in row.cells):
+        return [line("No site could be compared.")]
     if not any(row.significant for row in found):
         return [line(Span("No site moved by more than sampling noise and enough to matter.", "good"))]
     if source is None or source.excess is None or source.excess.value is None:
