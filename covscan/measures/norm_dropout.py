@@ -73,14 +73,17 @@ def _noise(source: str, summary: SiteSummary, added: Float64) -> DropoutNoise | 
 
 
 def _dropout_before(graph: Topology, place: int) -> tuple[str, float] | None:
-    """The elementwise dropout that ran just before a call, on the very tensor that the call reads."""
+    """The elementwise dropout that ran just before a call, on the very tensor that the call reads.
+
+    Behind a functional operation what dropout reads is no site; then it counts as the source of what the call reads.
+    """
     for earlier in range(place - 1, -1, -1):
         call = graph.calls[earlier]
         if not call.dropout or call.dropout >= 1 or call.type not in _ELEMENTWISE:
             if graph.passes_through(earlier):
                 continue
             return None
-        if set(graph.inputs[earlier]) & set(graph.inputs[place]):
+        if earlier in graph.before[place] or set(graph.inputs[earlier]) & set(graph.inputs[place]):
             return call.name, call.dropout
     return None
 

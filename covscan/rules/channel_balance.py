@@ -21,7 +21,7 @@ from covscan.rules.words import number, plural, share
 ILL, WORST = 0.95, 0.99
 UNEQUAL, VERY_UNEQUAL = 2.0, 3.0
 _KEPT_CHANNELS = 512
-_FEWEST_CHANNELS = 16
+_FEWEST_CHANNELS, _FEWEST_SAMPLES = 16, 8
 _MASSIVE_RATIO, _MASSIVE_VALUE = 1e3, 100.0
 
 
@@ -43,7 +43,8 @@ def ill_conditioned(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[st
         channels = min(site.channels, _KEPT_CHANNELS)
         by_chance = (1 + (channels / max(stats.samples, 1)) ** 0.5) ** 2
         top = stats.conditioning / channels
-        if channels >= _FEWEST_CHANNELS and top > ILL and stats.conditioning > 2 * by_chance:
+        enough = channels >= _FEWEST_CHANNELS and stats.samples >= _FEWEST_SAMPLES
+        if enough and top > ILL and stats.conditioning > 2 * by_chance:
             found.append((call.name, site, top, stats.conditioning))
     return found
 

@@ -59,8 +59,9 @@ def _scales(evidence: Evidence, checkpoint: Checkpoint, *, from_input: bool) -> 
     graph = graph_of(evidence)
     layers = hidden_layers(evidence, graph)
     found: list[_Link] = []
-    if from_input and layers and not graph.before[layers[0].place] and graph.inputs[layers[0].place]:
-        site = site_of(graph.inputs[layers[0].place][0], by_key(evidence))
+    first = layers[0].place if layers else 0
+    if from_input and layers and graph.inputs[first] and next(graph.reached(first, forward=False), None) is None:
+        site = site_of(graph.inputs[first][0], by_key(evidence))
         stats = statistics(site, checkpoint) if site is not None else None
         if stats is not None and stats.channel_scale is not None and stats.channel_mean_square is not None:
             found.append(("the input", stats.channel_scale + stats.channel_mean_square, None))

@@ -9,7 +9,7 @@ from covscan.rules.lookup import by_key, graph_of, last, measured, site_of, stat
 from covscan.rules.words import plural, share
 
 MANY_DEAD, MOST_DEAD = 0.3, 0.5
-MANY_SATURATED, MOST_SATURATED = 0.25, 0.5
+MANY_SATURATED, MOST_SATURATED = 0.25, 0.75
 _FEWEST = 8
 
 
@@ -85,7 +85,7 @@ def dead_units(evidence: Evidence) -> Iterator[Firing]:
 def saturated_units(evidence: Evidence) -> Iterator[Firing]:
     """Many values lie where a squashing function is flat.
 
-    Severity: warning where over half do, info over 25 %.
+    Severity: warning where over 75 % do, info over 25 %.
 
     ## What it measures
     The share of values in front of an activation beyond the point where it is flat to within 2 % of its range: |z| > 4
@@ -95,10 +95,11 @@ def saturated_units(evidence: Evidence) -> Iterator[Firing]:
     The gradient through a saturated unit is next to nothing. Ioffe and Szegedy's case for BatchNorm starts here.
 
     ## When it misleads
-    A unit that has learned to say yes or no is saturated and right. The share counts values, not units that are stuck.
+    A unit that has learned to say yes or no is saturated and right: after training tanh networks that do well have over
+    half of their values there. The share counts values, not units that are stuck.
 
     ## Example
-    `72 % of the values in front of sigmoid2 are saturated`
+    `82 % of the values at fc2 are saturated`
 
     ## What to do
     Smaller initial weights; a normalization in front of the activation; or an activation that is not flat.

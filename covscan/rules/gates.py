@@ -14,6 +14,8 @@ from covscan.rules.lookup import Layer, last, untrained
 from covscan.rules.words import number, share
 
 NEEDED_WEAK = 2
+_SATURATED_AT_START = 0.5
+"""Below what a finding needs: before training nothing was learned that a saturated unit could stand for."""
 _DEAD = 0.4
 """Above what a finding needs: a third of a narrow rectifier layer is often dead before training."""
 
@@ -62,7 +64,8 @@ def _signs(evidence: Evidence, checkpoint: Checkpoint) -> Iterator[Sign]:
     if saturated:
         site, worst = max(saturated, key=lambda item: item[1])
         text = f"{share(worst)} of the values at {site.site} are saturated"
-        yield Sign("flat units", worst > flat_units.MOST_SATURATED, text, checkpoint.id)
+        limit = _SATURATED_AT_START if untrained(evidence, checkpoint) else flat_units.MOST_SATURATED
+        yield Sign("flat units", worst > limit, text, checkpoint.id)
     dead = [(site, portion) for site, portion in flat_units.dead(evidence, checkpoint) if portion > _DEAD]
     if dead and not saturated:
         site, worst = max(dead, key=lambda item: item[1])

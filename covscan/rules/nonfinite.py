@@ -116,7 +116,7 @@ def nonfinite_data(evidence: Evidence) -> Iterator[Firing]:
     Prepare the sample data as training does: impute or drop what is missing.
 
     ## Sources
-    IEEE 754.
+    IEEE 754: any arithmetic with a NaN gives a NaN.
     """
     if evidence.data_nonfinite:
         yield Firing(

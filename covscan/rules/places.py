@@ -59,10 +59,10 @@ def _in_front(evidence: Evidence, graph: Topology) -> Iterator[Place]:
             continue
         key = graph.inputs[order][0]
         site = site_of(key, sites)
-        maker = graph.source.get(key)
-        if site is None or maker is None or key in taken or graph.norm_ahead(order) is not None:
+        makers = list(graph.reached(order, forward=False))
+        if site is None or not makers or key in taken or graph.norm_ahead(order) is not None:
             continue
-        if graph.calls[maker].role == "layer" and graph.outputs[maker] == key:
+        if any(graph.calls[maker].role == "layer" and graph.outputs[maker] == key for maker in makers):
             continue
         taken.add(key)
         yield Place(call.name, "before", call.type, order, site, site, (site,))

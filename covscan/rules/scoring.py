@@ -40,14 +40,17 @@ def _ranks(evidence: Evidence, places: Sequence[Place]) -> list[dict[str, float 
     """Mean rank of each signal of each place over the checkpoints that count."""
     first, final = evidence.checkpoints[0], last(evidence)
     counted = [first] if untrained(evidence, first) or first is final else [first, final]
-    per_checkpoint = [_ranked([_signals(evidence, place, checkpoint) for place in places]) for checkpoint in counted]
+    shifts = _shifts(evidence)
+    per_checkpoint = [_ranked([_signals(place, checkpoint, shifts) for place in places]) for checkpoint in counted]
     return [
         {name: _mean([ranks[number][name] for ranks in per_checkpoint]) for name in per_checkpoint[0][number]}
         for number in range(len(places))
     ]
 
 
-def _signals(evidence: Evidence, place: Place, checkpoint: Checkpoint) -> dict[str, float | None]:
+def _signals(
+    place: Place, checkpoint: Checkpoint, shifts: Mapping[tuple[str, str], float | None]
+) -> dict[str, float | None]:
     own, consumer = statistics(place.site, checkpoint), statistics(place.consumer, checkpoint)
     flat = [
         share
@@ -64,17 +67,18 @@ def _signals(evidence: Evidence, place: Place, checkpoint: Checkpoint) -> dict[s
         "conditioning": consumer.conditioning if consumer is not None else None,
         "channel heterogeneity": own.channel_heterogeneity if own is not None else None,
         "flat units": max(flat) if flat else None,
-        SHIFT: _shift(evidence, place),
+        SHIFT: shifts.get((place.site.site, place.site.position)),
         DEPTH: float(place.order),
     }
 
 
-def _shift(evidence: Evidence, place: Place) -> float | None:
+def _shifts(evidence: Evidence) -> dict[tuple[str, str], float | None]:
+    """|ln variance ratio| of each site from the first to the last checkpoint."""
+    found: dict[tuple[str, str], float | None] = {}
     for site, shift in first_to_last(evidence):
-        if (site.site, site.position) == (place.site.site, place.site.position):
-            size = value(shift, "absolute_log_variance_ratio")
-            return size if size is not None else value(shift, "log_variance_ratio")
-    return None
+        size = value(shift, "absolute_log_variance_ratio")
+        found[site.site, site.position] = size if size is not None else value(shift, "log_variance_ratio")
+    return found
 
 
 def _ranked(signals: Sequence[Signals]) -> list[dict[str, float | None]]:
