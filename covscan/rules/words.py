@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def number(value: float) -> str:
     """Three significant digits, without an exponent where it can be read without."""
     text = f"{value:.3g}"
-    return f"{value:,.0f}" if "e+0" in text and abs(value) < 1e7 else text
+    return f"{float(text):,.0f}" if "e+0" in text and abs(value) < 1e7 else text
 
 
 def share(value: float) -> str:
