@@ -81,7 +81,7 @@ def _consumer(graph: Topology, place: int, sites: dict[tuple[str, str], Site]) -
 def _gates(graph: Topology) -> set[int]:
     """Layers whose sigmoid or softmax no layer reads, in a network that uses another nonlinearity elsewhere."""
     activations = [call.type for call in graph.calls if call.role == "activation"]
-    main = max(set(activations), key=activations.count) if activations else ""
+    main = max(dict.fromkeys(activations), key=activations.count) if activations else ""
     found: set[int] = set()
     for place, call in enumerate(graph.calls):
         if call.type not in _GATES or call.type == main:

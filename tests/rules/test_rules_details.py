@@ -294,3 +294,20 @@ def test_findings_come_by_severity_then_code():
 def test_a_network_without_hidden_layers_has_nothing_to_gain():
     found = fired(evidence([Call("only", "Linear")]), "COV504")
     assert "no hidden layer was measured" in found[0].message
+
+
+def test_where_nothing_is_finite_no_calm_is_claimed():
+    broken = {"nonfinite_share": 1.0, "count": 0, "channel_scale": None, "cross_sample_cosine": None}
+    names = ["fc1.in", *(f"{kind}{number}" for kind in ("fc", "act") for number in (1, 2, 3)), "head"]
+    made = evidence(statistics=dict.fromkeys(names, broken))
+    made.coverage.non_finite.extend(["fc1", "fc2", "fc3", "head"])
+    assert fired(made, "COV504") == []
+
+
+def test_which_nonlinearity_is_the_main_one_does_not_depend_on_the_order_of_a_set():
+    """With as many sigmoids as rectifiers the one that runs first counts, in every process alike."""
+    chain = [
+        Call("fc1", "Linear"), Call("relu", "ReLU"), Call("fc2", "Linear"), Call("sigmoid", "Sigmoid"),
+        Call("fc3", "Linear", fresh=True), Call("head", "Linear", channels=10),
+    ]  # fmt: skip
+    assert ("fc2", "after") not in {(c.site, c.position) for c in judge(evidence(chain)).candidates}
