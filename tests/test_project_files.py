@@ -46,9 +46,7 @@ def test_the_source_archive_can_be_tested(archives: Path) -> None:
 
 def test_samples_stay_small(samples: Path) -> None:
     sizes = {
-        path: path.stat().st_size
-        for path in samples.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        path: path.stat().st_size for path in samples.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     assert len(sizes) > 30
     assert max(sizes.values()) < 1_000_000

@@ -12,9 +12,7 @@ IGNORED = shutil.ignore_patterns("__pycache__")
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     """Check the package that lies in ``folder``, not the installed one."""
-    command = (
-        "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
-    )
+    command = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
     return subprocess.run(
         [sys.executable, "-c", command, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -36,9 +36,7 @@ def test_make_alone_lists_every_target(root: Path) -> None:
 
 
 def test_every_make_command_in_the_documents_exists(root: Path) -> None:
-    documents = [
-        root / name for name in ("README.md", "CONTRIBUTING.md", "Makefile") if (root / name).exists()
-    ]
+    documents = [root / name for name in ("README.md", "CONTRIBUTING.md", "Makefile") if (root / name).exists()]
     mentioned = {
         target
         for document in documents

@@ -33,9 +33,7 @@ def test_both_engines_agree(conv_net: Path, network: torch.nn.Module, epoch: int
     network.load_state_dict(saved["state_dict"])
     with torch.no_grad():
         expected = network(torch.from_numpy(images)).numpy()
-    np.testing.assert_allclose(
-        logits(conv_net / f"epoch{epoch}.onnx", images), expected, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(logits(conv_net / f"epoch{epoch}.onnx", images), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_readme_states_what_the_files_score(conv_net: Path) -> None:
@@ -55,9 +53,7 @@ def test_the_readme_states_what_the_files_score(conv_net: Path) -> None:
         accuracies.append(100 * (scores.argmax(axis=1) == sample["label"]).mean())
     assert entropies == pytest.approx([float(cell) for cell in stated["cross-entropy"]], abs=0.002)
     # Another processor may decide one image out of 256 otherwise.
-    assert accuracies == pytest.approx(
-        [float(cell.removesuffix(" %")) for cell in stated["accuracy"]], abs=0.45
-    )
+    assert accuracies == pytest.approx([float(cell.removesuffix(" %")) for cell in stated["accuracy"]], abs=0.45)
 
 
 def test_the_graphs_stand_alone_and_name_no_machine(conv_net: Path) -> None:

@@ -12,9 +12,7 @@ from sklearn.datasets import load_digits
 
 def table_row(readme: Path, head: str) -> list[str]:
     """The cells behind ``head`` in the table of a README."""
-    line = next(
-        line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {head} |")
-    )
+    line = next(line for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {head} |"))
     return [cell.strip() for cell in line.strip("|").split("|")[1:]]
 
 
