@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from covscan.report.types import Site
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
-from covscan.rules.lookup import last, measured, statistics, untrained
+from covscan.rules.lookup import graph_of, is_embedding, last, measured, statistics, untrained
 from covscan.rules.words import listed, number, plural, share
 
 
@@ -130,8 +130,8 @@ def nonfinite_data(evidence: Evidence) -> Iterator[Firing]:
 def constant_site(evidence: Evidence) -> Iterator[Firing]:
     """A tensor does not depend on the sample at all.
 
-    Severity: warning; info in a state before training and behind a normalization, where a zero gain is
-    often meant.
+    Severity: warning; info in a state before training, behind a normalization, where a zero gain is often meant, and at
+    an embedding or an input of the network, where the data are all the same.
 
     ## What it measures
     Whether every channel of a site has no variance over samples and positions at the last checkpoint.
@@ -141,7 +141,8 @@ def constant_site(evidence: Evidence) -> Iterator[Firing]:
 
     ## When it misleads
     Residual branches that start at zero (a zero gain in the last normalization, SkipInit, LayerScale) are constant at
-    the start by design. A site that sees only positions, or the same constant input for every sample, is constant too.
+    the start by design. A site that sees only positions, or the same constant input for every sample, is constant too,
+    such as an embedding of token types where all are 0.
     With very few samples a layer can be constant by chance.
 
     ## Example
@@ -157,12 +158,12 @@ def constant_site(evidence: Evidence) -> Iterator[Firing]:
     sites = [site for site in measured(evidence) if site.position != "logits" and _is_constant(site, evidence)]
     if not sites:
         return
-    meant = untrained(evidence, checkpoint) or all(site.role == "norm" for site in sites)
-    site = sites[0]
+    unexpected = [] if untrained(evidence, checkpoint) else [site for site in sites if not _by_design(site, evidence)]
+    site = (unexpected or sites)[0]
     found = statistics(site, checkpoint)
     middle = found.mean if found is not None and found.mean is not None else 0.0
     yield Firing(
-        severity="info" if meant else "warning",
+        severity="warning" if unexpected else "info",
         site=site.site,
         position=site.position,
         checkpoint=checkpoint.id,
@@ -170,6 +171,12 @@ def constant_site(evidence: Evidence) -> Iterator[Firing]:
         + (f", its mean {number(middle)}" if len(sites) == 1 else f"; so are {plural(len(sites) - 1, 'site')} more"),
         evidence={"mean": middle, "sites": [other.site for other in sites]},
     )
+
+
+def _by_design(site: Site, evidence: Evidence) -> bool:
+    first = graph_of(evidence).inputs[:1]
+    entering = any((key.site, key.position) == (site.site, site.position) for keys in first for key in keys)
+    return site.role == "norm" or is_embedding(site.type) or entering
 
 
 def _is_constant(site: Site, evidence: Evidence) -> bool:

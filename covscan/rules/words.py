@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 
 def number(value: float) -> str:
-    """Three significant digits, without an exponent where it can be read without."""
+    """Three significant digits, or an integer of four, without an exponent where it can be read without."""
     text = f"{value:.3g}"
-    return f"{float(text):,.0f}" if "e+0" in text and abs(value) < 1e7 else text
+    if "e+0" not in text or abs(value) >= 1e7:
+        return text
+    return f"{value if abs(value) < 1e4 else float(text):,.0f}"
 
 
 def share(value: float) -> str:
