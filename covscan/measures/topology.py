@@ -5,23 +5,25 @@ Where a tensor passes from module to module unchanged, the sites say so. Behind 
 just before its first reader counts as its source.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from covscan.capture.types import Module, Network, SiteKey
+    from covscan.capture.types import Module, Network, Site, SiteKey
 
 _MOST_HOPS = 8
+_GATES = ("Sigmoid", "sigmoid", "Hardsigmoid", "HardSigmoid", "hardsigmoid", "Softmax", "softmax")
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
     """The calls that are no containers, in order of execution, and how they hang together.
 
-    ``inputs`` and ``outputs`` hold, for each call, the measured sites it reads and gives; ``before`` and
-    ``after`` the places in ``calls`` of what feeds it and of what it feeds. ``source`` is the place of what
-    made a site, absent for what the first call reads.
+    ``inputs`` and ``outputs`` hold, for each call, the measured sites it reads and gives; ``before`` and ``after``
+    the places in ``calls`` of what feeds it and of what it feeds. ``source`` is the place of what made a site, absent
+    for what the first call reads; ``positions`` how many pixels or tokens of one sample a site holds.
     """
 
     calls: "tuple[Module, ...]"
@@ -30,6 +32,7 @@ class Topology:
     before: tuple[tuple[int, ...], ...]
     after: tuple[tuple[int, ...], ...]
     source: "Mapping[SiteKey, int]"
+    positions: "Mapping[SiteKey, int]"
 
     def passes_through(self, place: int) -> bool:
         """Whether a call works element by element or moves elements: activation, dropout, pooling."""
@@ -88,6 +91,35 @@ class Topology:
             latest = max(latest, *read)
         return frozenset(p for p in found if self.calls[p].role != "norm")
 
+    def gates(self) -> frozenset[int]:
+        """Places of the layers whose sigmoid or softmax no layer reads, which multiplies something instead.
+
+        With them those in front that see only a summary over positions (squeeze-and-excitation). In a network whose
+        usual activation is the sigmoid there are none.
+        """
+        activations = [call.type for call in self.calls if call.role == "activation"]
+        usual = max(dict.fromkeys(activations), key=activations.count) if activations else ""
+        heads, found = self.heads(), set[int]()
+        for place, call in enumerate(self.calls):
+            if call.type not in _GATES or call.type == usual:
+                continue
+            layers = [later for later in self.after[place] if self.calls[later].role == "layer"]
+            if any(self.outputs[place] in self.inputs[later] for later in layers):
+                continue
+            multiplied = max((self.positions.get(key, 1) for later in layers for key in self.inputs[later]), default=1)
+            for gate in self.before[place]:
+                if self.calls[gate].role == "layer" and gate not in heads:
+                    found |= {gate, *self._squeezing(gate, multiplied)}
+        return frozenset(found)
+
+    def _squeezing(self, gate: int, multiplied: int) -> Iterator[int]:
+        """The layers in front of a gate that read one position where what is multiplied has many."""
+        for place in self.reached(gate, forward=False):
+            output = self.outputs[place]
+            squeezed = output is not None and self.positions.get(output, 1) == 1 < multiplied
+            if squeezed and self.calls[place].role == "layer" and set(self.reached(place, forward=True)) == {gate}:
+                yield place
+
 
 def topology(network: "Network") -> Topology:
     """Read the connections out of a network's modules and sites."""
@@ -111,4 +143,11 @@ def topology(network: "Network") -> Topology:
     for place, feeding in enumerate(before):
         for other in feeding:
             after[other].append(place)
-    return Topology(calls, inputs, outputs, tuple(before), tuple(map(tuple, after)), source)
+    positions = {site.key: _positions(site) for site in network.sites}
+    return Topology(calls, inputs, outputs, tuple(before), tuple(map(tuple, after)), source, positions)
+
+
+def _positions(site: "Site") -> int:
+    taken = {site.layout.sample_axis, site.layout.channel_axis}
+    sizes = [size for axis, size in enumerate(site.shape) if axis not in taken]
+    return math.prod(size for size in sizes if isinstance(size, int))

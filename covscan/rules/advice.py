@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from covscan.rules.attention import qk_suggestions
+from covscan.rules.blind_spots import may_be_folded
 from covscan.rules.branches import branch_output
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
@@ -146,8 +147,9 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     "Nothing" is an answer. A normalization costs time at inference, couples samples or tokens, and can harm.
 
     ## When it misleads
-    Forward evidence does not see the loss. A network may train faster with a normalization though nothing looks wrong,
-    mostly since it then bears a higher learning rate.
+    From a single ONNX file with convolutions nothing is suggested, since BatchNorm may have been folded into them:
+    there this finding means that nobody can tell. Forward evidence does not see the loss. A network may train
+    faster with a normalization though nothing looks wrong, mostly since it then bears a higher learning rate.
 
     ## Example
     `nothing to gain: all 16 hidden layers have a normalization beside them`
@@ -167,6 +169,8 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
         return
     if every and not bare:
         why = f"each of {plural(len(every), 'hidden layer')} has a normalization beside it"
+    elif may_be_folded(evidence):
+        why = "BatchNorm may have been folded into the convolutions at export, and one file alone cannot tell"
     elif not every:
         why = "no hidden layer was measured"
     else:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
-from covscan.rules.lookup import is_embedding, last, measured, statistics
+from covscan.rules.lookup import is_embedding, last, measured, statistics, untrained
 from covscan.rules.words import listed, share
 
 _PADDED_SHARE = 0.02
+_CONVOLUTIONS = ("Conv", "FusedConv", "ConvTranspose")
 
 
 def unmasked_padding(evidence: Evidence) -> Iterator[Firing]:
@@ -81,6 +82,19 @@ def folded_batchnorm(evidence: Evidence) -> Iterator[Firing]:
     note = next((note for note in evidence.network.notes if "folded" in note), None)
     if note is not None:
         yield Firing(severity="info", message=note, evidence={})
+
+
+def may_be_folded(evidence: Evidence) -> bool:
+    """Whether an ONNX file stands alone and its convolutions have biases, into which a BatchNorm may have gone.
+
+    A series shows how the network trains without one; a single file is mostly a network that is in use.
+    """
+    return (
+        evidence.model.engine == "onnx"
+        and len(evidence.checkpoints) == 1
+        and not untrained(evidence, evidence.checkpoints[0])
+        and any(module.type in _CONVOLUTIONS and module.has_bias for module in evidence.network.modules)
+    )
 
 
 def nondeterministic_outputs(evidence: Evidence) -> Iterator[Firing]:

@@ -32,9 +32,9 @@ def ill_conditioned(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[st
     """
     graph = graph_of(evidence)
     sites = by_key(evidence)
-    found = []
+    found, gates = [], graph.gates()
     for place, call in enumerate(graph.calls):
-        if call.role != "layer" or is_embedding(call.type) or not graph.inputs[place]:
+        if call.role != "layer" or is_embedding(call.type) or not graph.inputs[place] or place in gates:
             continue
         site = site_of(graph.inputs[place][0], sites)
         stats = statistics(site, checkpoint) if site is not None else None

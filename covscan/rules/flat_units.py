@@ -1,11 +1,12 @@
 """Units that no longer learn: dead behind a rectifier, saturated in a squashing function."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from covscan.report.types import Checkpoint, Site, Statistics
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
-from covscan.rules.lookup import by_key, graph_of, last, measured, site_of, statistics
+from covscan.rules.lookup import by_key, graph_of, last, site_of, statistics
 from covscan.rules.words import plural, share
 
 MANY_DEAD, MOST_DEAD = 0.3, 0.5
@@ -14,42 +15,38 @@ _FEWEST = 8
 
 
 def dead(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[Site, float]]:
-    """Outputs of activations with over 30 % of their channels dead."""
+    """Outputs of activations inside the network with over 30 % of their channels dead."""
     return [
         (site, found.dead_channels)
-        for site, found in _activations(evidence, checkpoint)
-        if site.position == "output" and found.dead_channels is not None and found.dead_channels > MANY_DEAD
+        for site, found in _activations(evidence, checkpoint, side="output")
+        if found.dead_channels is not None and found.dead_channels > MANY_DEAD
     ]
 
 
 def saturated(evidence: Evidence, checkpoint: Checkpoint) -> list[tuple[Site, float]]:
-    """What goes into sigmoids and the like with over 25 % of the values where the function is flat.
-
-    Gates and the network's own output are left out: there, sure is what a unit is meant to be.
-    """
-    graph = graph_of(evidence)
-    sites = by_key(evidence)
-    inner = set()
-    for place, call in enumerate(graph.calls):
-        works = any(graph.calls[p].role in {"layer", "attention", "norm"} for p in graph.reached(place, forward=True))
-        site = site_of(graph.inputs[place][0], sites) if graph.inputs[place] else None
-        if call.role == "activation" and works and site is not None:
-            inner.add((site.site, site.position))
+    """What goes into sigmoids and the like with over 25 % of the values where the function is flat."""
     return [
         (site, found.saturated_share)
-        for site in measured(evidence)
-        if (site.site, site.position) in inner
-        and (found := statistics(site, checkpoint)) is not None
-        and found.samples >= _FEWEST
-        and found.saturated_share is not None
-        and found.saturated_share > MANY_SATURATED
+        for site, found in _activations(evidence, checkpoint, side="input")
+        if found.saturated_share is not None and found.saturated_share > MANY_SATURATED
     ]
 
 
-def _activations(evidence: Evidence, checkpoint: Checkpoint) -> Iterator[tuple[Site, Statistics]]:
-    for site in measured(evidence):
-        found = statistics(site, checkpoint)
-        if site.role == "activation" and found is not None and found.samples >= _FEWEST:
+def _activations(
+    evidence: Evidence, checkpoint: Checkpoint, side: Literal["input", "output"]
+) -> Iterator[tuple[Site, Statistics]]:
+    """One side of each activation, without gates and the network's own output: there a unit is meant to be sure."""
+    graph = graph_of(evidence)
+    sites, gates = by_key(evidence), graph.gates()
+    for place, call in enumerate(graph.calls):
+        if call.role != "activation" or gates.intersection(graph.before[place]):
+            continue
+        if not any(graph.calls[p].role in {"layer", "attention", "norm"} for p in graph.reached(place, forward=True)):
+            continue
+        key = graph.outputs[place] if side == "output" else next(iter(graph.inputs[place]), None)
+        site = site_of(key, sites)
+        found = statistics(site, checkpoint) if site is not None else None
+        if site is not None and found is not None and found.samples >= _FEWEST:
             yield site, found
 
 

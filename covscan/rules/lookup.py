@@ -94,15 +94,15 @@ def site_of(key: "SiteKey | None", sites: dict[tuple[str, str], Site]) -> Site |
 
 
 def hidden_layers(evidence: Evidence, graph: Topology, *, normalized: bool = False) -> list[Layer]:
-    """Layers whose output is neither an embedding nor the network's output, in order of execution.
+    """Layers whose output is neither an embedding, nor a gate, nor the network's output, in order of execution.
 
     Those beside a normalization only where ``normalized``. Later calls of a module are left out.
     """
-    sites, heads = by_key(evidence), graph.heads()
+    sites, apart = by_key(evidence), graph.heads() | graph.gates()
     layers = []
     for place, module in enumerate(graph.calls):
         site = site_of(graph.outputs[place], sites)
-        if module.role != "layer" or site is None or place in heads or "#" in module.name:
+        if module.role != "layer" or site is None or place in apart or "#" in module.name:
             continue
         if is_embedding(module.type) or (not normalized and graph.norm_beside(place) is not None):
             continue

@@ -9,8 +9,6 @@ from covscan.report.types import Site
 from covscan.rules.evidence import Evidence
 from covscan.rules.lookup import by_key, graph_of, hidden_layers, is_embedding, site_of
 
-_GATES = ("Sigmoid", "sigmoid", "Hardsigmoid", "HardSigmoid", "hardsigmoid", "Softmax", "softmax")
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -36,9 +34,7 @@ def places(evidence: Evidence) -> list[Place]:
     already acts on with nothing but elementwise operations between.
     """
     graph = graph_of(evidence)
-    gates = _gates(graph)
-    found = [place for place in _behind(evidence, graph) if place.order not in gates]
-    found += list(_in_front(evidence, graph))
+    found = [*_behind(evidence, graph), *_in_front(evidence, graph)]
     return sorted(found, key=lambda place: (place.order, place.position == "after"))
 
 
@@ -53,9 +49,11 @@ def _behind(evidence: Evidence, graph: Topology) -> Iterator[Place]:
 
 def _in_front(evidence: Evidence, graph: Topology) -> Iterator[Place]:
     sites = by_key(evidence)
-    taken = set()
+    taken, gates = set(), graph.gates()
     for order, call in enumerate(graph.calls):
         if call.role != "layer" or is_embedding(call.type) or "#" in call.name or not graph.inputs[order]:
+            continue
+        if order in gates:
             continue
         key = graph.inputs[order][0]
         site = site_of(key, sites)
@@ -76,19 +74,3 @@ def _consumer(graph: Topology, place: int, sites: dict[tuple[str, str], Site]) -
             if found is not None:
                 return found
     return None
-
-
-def _gates(graph: Topology) -> set[int]:
-    """Layers whose sigmoid or softmax no layer reads, in a network that uses another nonlinearity elsewhere."""
-    activations = [call.type for call in graph.calls if call.role == "activation"]
-    main = max(dict.fromkeys(activations), key=activations.count) if activations else ""
-    found: set[int] = set()
-    for place, call in enumerate(graph.calls):
-        if call.type not in _GATES or call.type == main:
-            continue
-        read = {
-            key for later in graph.after[place] if graph.calls[later].role == "layer" for key in graph.inputs[later]
-        }
-        if graph.outputs[place] not in read:
-            found.update(p for p in graph.before[place] if graph.calls[p].role == "layer")
-    return found

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from covscan.report.types import Candidate, Suggestion
 from covscan.rules.attention import qk_suggestions
+from covscan.rules.blind_spots import may_be_folded
 from covscan.rules.branches import branch_output
 from covscan.rules.candidates import ranked_places
 from covscan.rules.evidence import Evidence
@@ -23,13 +24,15 @@ _TOP_SIGNALS = 2
 def suggest(evidence: Evidence) -> tuple[Suggestion, ...]:
     """At most three suggestions, best first; none where nothing is wrong, or where a normalization already acts.
 
+    None either for a single ONNX file into whose convolutions BatchNorm may have been folded: there nobody can tell.
+
     Beside the best candidate those that score within 0.1 of it and put the normalization behind or in front
     of another layer.
     """
     suggested = [*qk_suggestions(evidence), *_branch(evidence)][:_MOST]
     found = signs(evidence)
     ranked = ranked_places(evidence)
-    if ranked and enough(found):
+    if ranked and enough(found) and not may_be_folded(evidence):
         best = ranked[0][0].score
         taken: set[str] = set()
         for candidate, place in ranked:

@@ -1,6 +1,7 @@
 """Who feeds whom, read from real forward passes."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from norm_reading import read
@@ -89,3 +90,61 @@ def test_an_empty_network_has_no_heads():
             return torch.relu(x)
 
     assert graph_of(Nothing(), ROWS).heads() == frozenset()
+
+
+class Excite(nn.Module):
+    """Squeeze-and-excitation in one of its two usual forms, around a convolution."""
+
+    def __init__(self, *, linear):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = nn.Linear(4, 2) if linear else nn.Conv2d(4, 2, 1)
+        self.act = nn.ReLU()
+        self.excite = nn.Linear(2, 4) if linear else nn.Conv2d(2, 4, 1)
+        self.gate = nn.Sigmoid()
+        self.next, self.head = nn.Conv2d(4, 4, 3), nn.Linear(4, 2)
+        self.linear = linear
+
+    def forward(self, x):
+        x = self.relu(self.conv(x))
+        summary = self.pool(x)
+        if self.linear:
+            summary = summary.flatten(1)
+        scale = self.gate(self.excite(self.act(self.squeeze(summary))))
+        if self.linear:
+            scale = scale[:, :, None, None]
+        return self.head(self.next(x * scale).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_squeeze_and_excitation_is_a_gate_and_what_it_scales_is_not(linear):
+    graph = graph_of(Excite(linear=linear), IMAGES)
+    assert sorted(names(graph, graph.gates())) == ["excite", "squeeze"]
+
+
+def test_a_gate_on_the_same_positions_makes_no_gate_of_what_it_reads():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.relu, self.gate = nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 12)
+            self.sigmoid, self.head = nn.Sigmoid(), nn.Linear(12, 3)
+
+        def forward(self, x):
+            h = self.relu(self.fc(x))
+            return self.head(h * self.sigmoid(self.gate(h)))
+
+    graph = graph_of(Gated(), ROWS)
+    assert names(graph, graph.gates()) == ["gate"]
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Softmax(dim=1)])
+def test_a_classifier_has_no_gate_and_neither_has_a_sigmoid_network(last):
+    classifier = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 2), last)
+    assert graph_of(classifier, ROWS).gates() == frozenset()
+    sigmoids = nn.Sequential(nn.Linear(12, 8), nn.Sigmoid(), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 2))
+    assert graph_of(sigmoids, ROWS).gates() == frozenset()
+    mixed = nn.Sequential(
+        nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 2)
+    )
+    assert graph_of(mixed, ROWS).gates() == frozenset()

@@ -319,3 +319,18 @@ def test_missing_statistics_leave_the_rest_in_order():
     assert offered["fc2", "after"].evidence["scale"] is None
     assert known
     assert structs.asdict(offered["fc2", "after"])["score"] == pytest.approx(sum(known) / len(known))
+
+
+def test_nothing_is_suggested_for_one_onnx_file_into_which_batchnorm_may_have_been_folded():
+    calls = [replace(call, type="Conv") if call.type == "Conv2d" else call for call in convnet()]
+    broken = {"conv3": {"cross_sample_cosine": 0.999}}
+    alone = judge(evidence(calls, steps=(None,), statistics=broken, engine="onnx"))
+    assert alone.suggestions == ()
+    assert alone.candidates
+    assert "folded" in next(f.message for f in alone.findings if f.code == "COV504")
+    for made in (
+        evidence(calls, steps=(None, None), statistics=broken, engine="onnx"),
+        evidence(calls, steps=(0,), statistics=broken, engine="onnx"),
+        evidence(calls, steps=(None,), statistics=broken),
+    ):
+        assert suggest(made)
