@@ -131,7 +131,7 @@ class Bench:
 
     def captured(self, *, references: int) -> None:
         *earlier, last = self.source.series.checkpoints
-        recorder = SummaryRecorder(self.network, self.samples, self.workload.batch_size, seed=0)
+        recorder = SummaryRecorder(self.network, self.samples, seed=0)
         self.backend.measure(last, self.network, self.samples.batches(), recorder, tuple(earlier[:references]))
         assert len(recorder.summary().sites) == len(self.network.measured()), "a site was lost on the way"
 

@@ -24,9 +24,7 @@ IGNORED = -100
 def lines() -> list[str]:
     """The lines of every topic: trimmed, printable ASCII only, without short and repeated ones."""
     texts = [topics[name] for name in sorted(topics)]
-    found = (
-        "".join(c for c in line.strip() if " " <= c <= "~") for text in texts for line in text.split("\n")
-    )
+    found = ("".join(c for c in line.strip() if " " <= c <= "~") for text in texts for line in text.split("\n"))
     return [line for line in dict.fromkeys(found) if len(line) >= SHORTEST]
 
 

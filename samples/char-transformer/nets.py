@@ -71,8 +71,6 @@ class CharTransformer(nn.Module):
         return self.head(self.norm(x))
 
 
-def build(
-    characters: int = 96, length: int = 64, width: int = 64, heads: int = 4, layers: int = 2
-) -> nn.Module:
+def build(characters: int = 96, length: int = 64, width: int = 64, heads: int = 4, layers: int = 2) -> nn.Module:
     """The untrained network; tokens are printable ASCII, 0 is padding."""
     return CharTransformer(characters, length, width, heads, layers)
