@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from covscan.capture.types import Network, Rows, SiteKey, Skip
 from covscan.data.types import Batch, Samples
 from covscan.stats import BlockMoments, SiteSummary
 
 _REPLAY_SHARE = 16
-_REPLAY_LEAST = 32
+_REPLAY_RUN = 32
 _LIGHT_WORK = 2**19
 """Multiplications for one sample that cost less than reading its rows does."""
 
@@ -37,15 +38,16 @@ class CheckpointSummary:
 class SummaryRecorder:
     """The Recorder that streams rows into one SiteSummary per measured site."""
 
-    def __init__(self, network: Network, samples: Samples, batch_size: int, seed: int) -> None:
+    def __init__(self, network: Network, samples: Samples, seed: int) -> None:
         self._seed = seed
         self._blocks = samples.blocks
         self._sites = {site.key: site for site in network.measured()}
         self._summaries: dict[SiteKey, SiteSummary] = {}
         self._replays: dict[tuple[SiteKey, str], Replay] = {}
         self._skipped: dict[str, str] = {}
-        self._every = _replay_spacing(samples.count, batch_size)
-        self._ordinal: dict[int, int] = {}
+        self._every = max(1, samples.count // _REPLAY_RUN // max(1, samples.count // _REPLAY_SHARE // _REPLAY_RUN))
+        self._offsets: dict[int, int] = {}
+        self._next = 0
 
     def record(self, key: SiteKey, rows: Rows, batch: Batch) -> None:
         """Reduce the rows of one site in one batch."""
@@ -61,11 +63,34 @@ class SummaryRecorder:
         summary.update(rows.values, batch.index[rows.sample], rows.position, batch.block[rows.sample])
 
     def wants_replay(self, batch: Batch, work: int | None = None) -> bool:
-        """True for light modules, else for every so-many-th batch: 1/16 of the samples, and at least 32."""
-        ordinal = self._ordinal.setdefault(int(batch.index[0]), len(self._ordinal))
-        return ordinal % self._every == 0 or (work is not None and work <= _LIGHT_WORK)
+        """True for light modules, else where the batch holds one of the chosen samples."""
+        chosen = self._chosen(batch)
+        return _is_light(work) or bool(chosen.any())
 
-    def replay(self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch) -> None:
+    def _chosen(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        """(n,) the samples on which heavy modules are replayed, whatever batches they come in.
+
+        Runs of 32 consecutive samples, evenly spread: 1/16 of all, and at least one run. Consecutive ones, so that few
+        batches hold them.
+        """
+        first = int(batch.index[0])
+        if first not in self._offsets:
+            self._offsets[first] = self._next
+            self._next += batch.n
+        run = (self._offsets[first] + np.arange(batch.n)) // _REPLAY_RUN
+        chosen: npt.NDArray[np.bool_] = run % self._every == 0
+        return chosen
+
+    def replay(
+        self,
+        name: str,
+        key: SiteKey,
+        reference: str,
+        actual: Rows,
+        counterfactual: Rows,
+        batch: Batch,
+        work: int | None = None,
+    ) -> None:
         """Reduce one module's output with two sets of weights on the same input."""
         del name
         place = (key, reference)
@@ -75,9 +100,10 @@ class SummaryRecorder:
         kept = self._replays[place]
         if kept.actual is None or kept.counterfactual is None:
             return
-        block = batch.block[actual.sample]
-        kept.actual.update(actual.values, block)
-        kept.counterfactual.update(counterfactual.values, block)
+        rows = slice(None) if _is_light(work) else self._chosen(batch)[actual.sample]
+        block = batch.block[actual.sample[rows]]
+        kept.actual.update(actual.values[rows], block)
+        kept.counterfactual.update(counterfactual.values[rows], block)
 
     def unmoved(self, name: str, key: SiteKey, reference: str) -> None:
         """Note that a module's weights are bit-equal at the reference."""
@@ -95,7 +121,5 @@ class SummaryRecorder:
         return CheckpointSummary(sites, self._replays, skipped)
 
 
-def _replay_spacing(samples: int, batch_size: int) -> int:
-    wanted = max(_REPLAY_LEAST, samples // _REPLAY_SHARE)
-    batches = max(1, -(-samples // batch_size))
-    return max(1, batches // max(1, -(-wanted // batch_size)))
+def _is_light(work: int | None) -> bool:
+    return work is not None and work <= _LIGHT_WORK

@@ -73,7 +73,7 @@ class ScriptTap:
         for reference, tensor in self._waiting.pop(name, ()):
             if rows is not None:
                 counterfactual = self._rows(tensor, self._wanted[key])
-                self._recorder.replay(name, key, reference, rows, counterfactual, self._batch)
+                self._recorder.replay(name, key, reference, rows, counterfactual, self._batch, self._work[name])
 
     def attended(self, name: str, call: Call, values: Values) -> None:
         """Read attention logits."""

@@ -177,6 +177,7 @@ class Tap:
             for reference, weights in self._moved[name].items():
                 theirs = {place: weights[place].to(own[place]) for place in own}
                 output = torch.func.functional_call(module, theirs, args, kwargs, tie_weights=False)
-                self._recorder.replay(name, key, reference, actual, self._rows((output,), site.layout), self._batch)
+                rows = self._rows((output,), site.layout)
+                self._recorder.replay(name, key, reference, actual, rows, self._batch, self._work[name])
         finally:
             self._replaying = False

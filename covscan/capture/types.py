@@ -172,7 +172,8 @@ class Recorder(Protocol):
     def wants_replay(self, batch: Batch, work: int | None = None) -> bool:
         """Whether a module is to be replayed on this batch; ``work`` is its multiplications for one sample.
 
-        Light modules are replayed on every batch, the others on a few that are evenly spread over the run.
+        Light modules are replayed on every batch, the others where the batch holds one of the chosen samples. To be
+        asked of every batch, in order.
         """
         ...
 
@@ -180,9 +181,19 @@ class Recorder(Protocol):
         """Note that a site could not be read at this checkpoint."""
         ...
 
-    def replay(self, name: str, key: SiteKey, reference: str, actual: Rows, counterfactual: Rows, batch: Batch) -> None:
+    def replay(
+        self,
+        name: str,
+        key: SiteKey,
+        reference: str,
+        actual: Rows,
+        counterfactual: Rows,
+        batch: Batch,
+        work: int | None = None,
+    ) -> None:
         """Take what module ``name`` gives at ``key`` on the same input with two sets of weights.
 
+        ``work`` is what ``wants_replay`` was given; of a heavy module's rows those of the chosen samples count.
         ``actual`` with this checkpoint's weights, ``counterfactual`` with those of checkpoint ``reference`` (its id);
         both hold the same rows in the same order.
         """

@@ -90,7 +90,7 @@ def _measure(
     earlier: tuple[Checkpoint, ...],
 ) -> Measured:
     network = plan_network(backend, checkpoint, samples, settings)
-    recorder = SummaryRecorder(network, samples, settings.batch_size, settings.seed)
+    recorder = SummaryRecorder(network, samples, settings.seed)
     backend.measure(checkpoint, network, _counted(samples, progress), recorder, earlier)
     summary = recorder.summary()
     weights = backend.weights(checkpoint)

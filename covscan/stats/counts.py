@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
+
 
 class ChannelCounts:
     """Exact counts per channel, arrays (channels,) int64.
@@ -23,20 +25,17 @@ class ChannelCounts:
         self.saturated = np.zeros(channels, np.int64)
         self.nonfinite = np.zeros(channels, np.int64)
 
-    def update(self, values: npt.NDArray[np.floating]) -> None:
-        """Take ``values`` (rows, channels)."""
+    def update(self, values: npt.NDArray[np.floating], finite: Finite = None) -> None:
+        """Take ``values`` (rows, channels); ``finite`` is ``finite_values(values)`` where that is known already."""
+        finite = finite_values(values) if finite is None else finite
         self.total += len(values)
-        self.zero += len(values) - np.count_nonzero(values, axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            suspect = not np.isfinite(values.sum(dtype=np.float64))
-        finite: npt.NDArray[np.bool_] | bool = True
-        if suspect:
-            finite = np.isfinite(values)
-            self.nonfinite += len(values) - np.count_nonzero(finite, axis=0)
+        self.zero += _count(values == 0)
+        if finite is not ALL_FINITE:
+            self.nonfinite += _count(~finite)
         if np.isfinite(self.low):
-            self.saturated += np.count_nonzero((values <= self.low) & finite, axis=0)
+            self.saturated += _count((values <= self.low) & finite)
         if np.isfinite(self.high):
-            self.saturated += np.count_nonzero((values >= self.high) & finite, axis=0)
+            self.saturated += _count((values >= self.high) & finite)
 
     def merge(self, other: "ChannelCounts") -> None:
         """Add what another accumulator over the same channels has seen."""
@@ -54,3 +53,15 @@ class ChannelCounts:
         for name in cls.FIELDS:
             setattr(made, name, np.array(state[name], np.int64))
         return made
+
+
+def _count(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(channels,) how many of ``there`` (rows, channels) are True; most often none is, which is quick to see."""
+    if not there.any():
+        return np.zeros(there.shape[1], np.int64)
+    # Summed as bytes by 128 rows, which cannot overflow: numpy sums booleans through 64-bit integers otherwise.
+    parts = [
+        np.add.reduce(there[row : row + 128].view(np.uint8), axis=0, dtype=np.uint8)
+        for row in range(0, len(there), 128)
+    ]
+    return np.add.reduce(parts, axis=0, dtype=np.int64)

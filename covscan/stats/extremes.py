@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
+
 
 class Extremes:
     """Exact extremes per channel, arrays (channels,) float64; +inf and -inf where nothing finite was seen."""
@@ -14,13 +16,14 @@ class Extremes:
         self.low = np.full(channels, np.inf)
         self.high = np.full(channels, -np.inf)
 
-    def update(self, values: npt.NDArray[np.floating]) -> None:
-        """Take ``values`` (rows, channels)."""
+    def update(self, values: npt.NDArray[np.floating], finite: Finite = None) -> None:
+        """Take ``values`` (rows, channels); ``finite`` is ``finite_values(values)`` where that is known already."""
         if not len(values):
             return
-        low, high = values.min(axis=0), values.max(axis=0)
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            finite = np.isfinite(values)
+        finite = finite_values(values) if finite is None else finite
+        if finite is ALL_FINITE:
+            low, high = values.min(axis=0), values.max(axis=0)
+        else:
             low = np.where(finite, values, np.inf).min(axis=0)
             high = np.where(finite, values, -np.inf).max(axis=0)
         self.low = np.minimum(self.low, low)

@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
+
 Float64 = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
@@ -32,48 +34,43 @@ class BlockMoments:
         self.mean = np.zeros((blocks, channels))
         self.m2 = np.zeros((blocks, channels))
 
-    def update(self, values: npt.NDArray[np.floating], block: Index) -> None:
-        """Take ``values`` (rows, channels) whose rows belong to ``block`` (rows,)."""
+    def update(self, values: npt.NDArray[np.floating], block: Index, finite: Finite = None) -> None:
+        """Take ``values`` (rows, channels) whose rows belong to ``block`` (rows,).
+
+        ``finite`` (rows, channels) is ``finite_values(values)`` where that is known already.
+        """
         if not len(values):
             return
-        blocks, channels = self.count.shape
-        member = np.zeros((blocks, len(values)), values.dtype)  # (blocks, rows), one 1 in each column
-        member[block, np.arange(len(values))] = 1
-        # The sum is finite in all but odd batches, and cheaper than looking at every value.
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = values.sum(axis=0, dtype=np.float64)
-        if np.isfinite(total).all():
-            count = np.repeat(member.sum(axis=1, dtype=np.float64)[:, None], channels, axis=1)
-            pivot = (total / len(values)).astype(values.dtype)
+        finite = finite_values(values) if finite is None else finite
+        present, member = _membership(block, values.dtype)  # (blocks here,), (blocks here, rows)
+        if finite is ALL_FINITE:
+            count = np.repeat(member.sum(axis=1, dtype=np.float64)[:, None], values.shape[1], axis=1)
+            pivot = _rough_mean(values)
             deviation = values - pivot
         else:
-            finite = np.isfinite(values)
             count = (member @ finite.astype(values.dtype)).astype(np.float64)
             safe = np.where(finite, values, 0)
             pivot = _safe_mean(safe, finite).astype(values.dtype)
             deviation = np.where(finite, safe - pivot, 0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            first = (member @ deviation).astype(np.float64)
-            second = (member @ np.square(deviation)).astype(np.float64)
-        if not np.isfinite(second).all():  # squares that overflow the rows' own precision
-            wide = deviation.astype(np.float64)
-            first, second = member.astype(np.float64) @ wide, member.astype(np.float64) @ np.square(wide)
+        first, second = _sums(member, deviation)
         shift = np.divide(first, count, out=np.zeros_like(first), where=count > 0)
-        self._combine(count, pivot.astype(np.float64) + shift, np.maximum(second - first * shift, 0.0))
+        m2 = np.maximum(second - first * shift, 0.0)
+        self._combine(present, count, pivot.astype(np.float64) + shift, m2)
 
     def merge(self, other: "BlockMoments") -> None:
         """Add what another accumulator over the same blocks and channels has seen."""
-        self._combine(other.count, other.mean, other.m2)
+        self._combine(np.arange(len(self.count)), other.count, other.mean, other.m2)
 
-    def _combine(self, count: Float64, mean: Float64, m2: Float64) -> None:
-        total = self.count + count
+    def _combine(self, place: Index, count: Float64, mean: Float64, m2: Float64) -> None:
+        """Merge moments of the blocks at ``place`` (blocks here,), arrays (blocks here, channels)."""
+        before, old = self.count[place], self.mean[place]
+        total = before + count
         share = np.divide(count, total, out=np.zeros_like(total), where=total > 0)
-        delta = np.where(count > 0, mean - self.mean, 0.0)
-        delta = np.where(self.count > 0, delta, np.where(count > 0, mean, 0.0))
-        cross = np.where(self.count > 0, np.square(delta) * self.count * share, 0.0)
-        self.m2 = self.m2 + np.where(count > 0, m2, 0.0) + cross
-        self.mean = np.where(self.count > 0, self.mean + delta * share, delta)
-        self.count = total
+        # Where one side is empty the other's mean stands: a difference to a mean of nothing means nothing.
+        delta = np.where(count > 0, mean - np.where(before > 0, old, 0.0), 0.0)
+        self.m2[place] += np.where(count > 0, m2, 0.0) + np.where(before > 0, delta * delta * before * share, 0.0)
+        self.mean[place] = np.where(before > 0, old + delta * share, delta)
+        self.count[place] = total
 
     def subsets(self, weights: npt.NDArray[np.floating]) -> Moments:
         """Moments of weighted selections of blocks: ``weights`` (replicates, blocks) gives (replicates, channels)."""
@@ -109,6 +106,32 @@ class BlockMoments:
         made = cls(*state["count"].shape)
         made.count, made.mean, made.m2 = (np.array(state[name], np.float64) for name in ("count", "mean", "m2"))
         return made
+
+
+def _membership(block: Index, dtype: npt.DTypeLike) -> tuple[Index, npt.NDArray[np.floating]]:
+    """The blocks that have rows here, and (blocks here, rows) with one 1 in each column."""
+    present, place = np.unique(block, return_inverse=True)
+    member = np.zeros((len(present), len(block)), dtype)
+    member[place, np.arange(len(block))] = 1
+    return present, member
+
+
+def _rough_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """(channels,) a mean good enough to subtract, in the dtype of the values; a product is the quickest sum."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.full(len(values), 1 / len(values), values.dtype) @ values
+    return np.where(np.isfinite(mean), mean, 0).astype(values.dtype)
+
+
+def _sums(member: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating]) -> tuple[Float64, Float64]:
+    """(blocks here, channels) sums of the deviations and of their squares."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = (member @ deviation).astype(np.float64)
+        second = (member @ np.square(deviation)).astype(np.float64)
+    if np.isfinite(second).all():
+        return first, second
+    wide = deviation.astype(np.float64)  # squares that overflow the rows' own precision
+    return member.astype(np.float64) @ wide, member.astype(np.float64) @ np.square(wide)
 
 
 def _safe_mean(values: npt.NDArray[np.floating], finite: npt.NDArray[np.bool_]) -> Float64:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
+from covscan.stats.finiteness import finite_values
 from covscan.stats.moments import BlockMoments
 from covscan.stats.rows import RowSample
 
@@ -44,10 +45,11 @@ class SiteSummary:
 
         The rows of one sample must all come in the same call.
         """
+        finite = finite_values(values)
         self.samples += len(np.unique(sample))
-        self.moments.update(values, block)
-        self.counts.update(values)
-        self.extremes.update(values)
+        self.moments.update(values, block, finite)
+        self.counts.update(values, finite)
+        self.extremes.update(values, finite)
         self.rows.update(values, sample, position, block)
 
     def merge(self, other: "SiteSummary") -> None:

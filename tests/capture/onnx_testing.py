@@ -36,13 +36,13 @@ class Recorded:
     def record(self, key, rows, batch):
         self.parts.setdefault(key, []).append((rows, batch))
 
-    def wants_replay(self, batch):
+    def wants_replay(self, batch, work=None):
         return self.replay_batches is None or int(batch.index[0]) in self.replay_batches
 
     def skip(self, site, reason):
         self.skipped.setdefault(site, reason)
 
-    def replay(self, name, key, reference, actual, counterfactual, batch):
+    def replay(self, name, key, reference, actual, counterfactual, batch, work=None):
         assert name == key.site
         assert np.array_equal(actual.sample, counterfactual.sample)
         assert np.array_equal(actual.position, counterfactual.position)

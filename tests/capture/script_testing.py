@@ -216,7 +216,7 @@ class Notes:
     def skip(self, site, reason):
         self.skipped.setdefault(site, reason)
 
-    def replay(self, name, key, reference, actual, counterfactual, batch):
+    def replay(self, name, key, reference, actual, counterfactual, batch, work=None):
         self.replays[(name, reference)] = (actual, counterfactual)
 
     def unmoved(self, name, key, reference):

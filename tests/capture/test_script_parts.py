@@ -9,10 +9,10 @@ import torch
 from script_testing import Notes, archive, backend, batch_of, inputs, save
 from torch import nn
 
+from covscan.capture.channel_flow import INTERLEAVED, ChannelFlow
 from covscan.capture.exported_types import module_constants, module_types
 from covscan.capture.script_arguments import Constant, Data, Group, Unknown, Weight, is_known, resolve, weight_names
 from covscan.capture.script_calls import flat_parts
-from covscan.capture.channel_flow import INTERLEAVED, ChannelFlow
 from covscan.capture.script_graph import Call
 from covscan.capture.script_inputs import signature_of
 from covscan.capture.script_program import ScriptProgram

@@ -53,7 +53,7 @@ def capture(module, data, references=(), **settings):
     backend = TorchBackend(source, wanted)
     first, *earlier = source.series.checkpoints
     network = backend.plan(first, next(iter(samples.batches())))
-    recorder = SummaryRecorder(network, samples, wanted.batch_size, wanted.seed)
+    recorder = SummaryRecorder(network, samples, wanted.seed)
     backend.measure(first, network, samples.batches(), recorder, tuple(earlier))
     return Run(network, recorder.summary())
 

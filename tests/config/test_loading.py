@@ -74,9 +74,7 @@ def test_neighbours_are_found_at_import_and_when_called(tmp_path):
 def test_a_file_imported_by_another_is_the_same_module(tmp_path):
     write(tmp_path / "shared_nets.py", "class Net: pass\n")
     write(tmp_path / "shared_data.py", "from shared_nets import Net\n")
-    assert load_object("shared_data.py:Net", what="--data") is load_object(
-        "shared_nets.py:Net", what="--model"
-    )
+    assert load_object("shared_data.py:Net", what="--data") is load_object("shared_nets.py:Net", what="--model")
 
 
 def test_a_file_in_a_package_may_import_relatively(tmp_path):
@@ -184,7 +182,4 @@ def test_the_line_of_the_users_code_is_named(tmp_path):
 
 def test_loading_needs_nothing_heavy():
     code = "import sys, covscan.config.loading; sys.exit('numpy' in sys.modules or 'torch' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode
-        == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0

@@ -36,7 +36,7 @@ def read(module, data, **settings):
     backend = TorchBackend(source, wanted)
     checkpoint = source.series.checkpoints[0]
     network = backend.plan(checkpoint, next(iter(samples.batches())))
-    recorder = SummaryRecorder(network, samples, wanted.batch_size, wanted.seed)
+    recorder = SummaryRecorder(network, samples, wanted.seed)
     backend.measure(checkpoint, network, samples.batches(), recorder)
     found = norm_evidence(
         network, backend.norms(checkpoint, network), recorder.summary().sites, backend.weights(checkpoint)

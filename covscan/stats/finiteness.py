@@ -1,0 +1,24 @@
+"""Which values are finite, found once and cheaply where all of them are."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+ALL_FINITE: Final = np.ones((1, 1), bool)
+"""Stands for a mask of True everywhere, which nobody has to look at."""
+
+Finite = npt.NDArray[np.bool_] | None
+
+
+def finite_values(values: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """``ALL_FINITE``, or (rows, channels) bool that is True where a value is neither NaN nor infinite.
+
+    A finite sum of squares proves that every value is finite, and costs a tenth of looking at each.
+    """
+    flat = values.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.dot(flat, flat)):
+            return ALL_FINITE
+    finite: npt.NDArray[np.bool_] = np.isfinite(values)
+    return ALL_FINITE if finite.all() else finite
