@@ -151,9 +151,9 @@ class Tap:
             own = own_parameters(modules[base])
             for reference, weights in references.items():
                 theirs = {name: weights[f"{base}.{name}"] for name in own if f"{base}.{name}" in weights}
-                if len(theirs) < len(own):
-                    continue
-                if all(torch.equal(own[name].cpu(), theirs[name].to(own[name].dtype)) for name in own):
+                if any(isinstance(own[name], torch.nn.Parameter) for name in own.keys() - theirs.keys()):
+                    continue  # buffers may be missing: those that are not saved are the same at every checkpoint
+                if all(torch.equal(own[name].cpu(), saved.to(own[name].dtype)) for name, saved in theirs.items()):
                     self._recorder.unmoved(call.name, call.output, reference)
                 else:
                     moved[call.name][reference] = theirs
@@ -175,7 +175,7 @@ class Tap:
         self._replaying = True
         try:
             for reference, weights in self._moved[name].items():
-                theirs = {place: weights[place].to(own[place]) for place in own}
+                theirs = {place: saved.to(own[place]) for place, saved in weights.items()}
                 output = torch.func.functional_call(module, theirs, args, kwargs, tie_weights=False)
                 rows = self._rows((output,), site.layout)
                 self._recorder.replay(name, key, reference, actual, rows, self._batch, self._work[name])

@@ -134,6 +134,21 @@ def test_running_statistics_count_as_weights_of_a_norm():
     assert moved == {"3"}
 
 
+def test_a_buffer_that_is_not_saved_does_not_keep_a_layer_from_being_replayed():
+    class Masked(nn.Linear):
+        def __init__(self):
+            super().__init__(6, 5)
+            self.register_buffer("kept", torch.tensor([1.0, 0, 1, 1, 0]), persistent=False)
+
+        def forward(self, x):
+            return super().forward(x) * self.kept
+
+    torch.manual_seed(0)
+    new, old = nn.Sequential(Masked()), nn.Sequential(Masked())
+    replay = capture(new, ROWS.numpy(), references=[old]).summary.replays[SiteKey("0", "output"), "c1"]
+    np.testing.assert_allclose(replay.counterfactual.pooled().mean, old(ROWS).detach().mean(0), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("batch_size", [5, 8, 32, 200])
 def test_heavy_layers_are_replayed_on_the_same_few_samples_however_they_are_cut(batch_size):
     torch.manual_seed(0)
