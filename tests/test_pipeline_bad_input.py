@@ -160,9 +160,11 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def project(made, tmp_path, monkeypatch):
-    """A copy of that folder to work in; modules of a user's folder are forgotten afterwards."""
+    """A copy of that folder to work in; modules of a user's folder are forgotten before and after."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    for name in ("nets", "sibling"):  # another test's module of that name would be taken for this one
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield tmp_path
     for name in ("nets", "sibling"):
         sys.modules.pop(name, None)
