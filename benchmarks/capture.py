@@ -132,7 +132,9 @@ class Bench:
     def captured(self, *, references: int) -> None:
         *earlier, last = self.source.series.checkpoints
         recorder = SummaryRecorder(self.network, self.samples, seed=0)
-        self.backend.measure(last, self.network, self.samples.batches(), recorder, tuple(earlier[:references]))
+        # As the pipeline does: numpy's second thread would go on spinning while torch computes.
+        with threadpool_limits(1, user_api="blas"):
+            self.backend.measure(last, self.network, self.samples.batches(), recorder, tuple(earlier[:references]))
         assert len(recorder.summary().sites) == len(self.network.measured()), "a site was lost on the way"
 
 
