@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,7 +23,7 @@ def read_npy(path: Path, settings: Settings) -> Contents:
     """The one array of the file, mapped from disk, without a name."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError) as error:  # the header is Python
         raise _unreadable(path, error) from error
     if isinstance(array, np.lib.npyio.NpzFile):
         array.close()

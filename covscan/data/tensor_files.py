@@ -82,7 +82,7 @@ def _load(path: Path) -> Any:
             found=blocked[1] if blocked else str(error).splitlines()[0],
             hint="save plain tensors; covscan never unpickles objects from sample data",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
         raise UsageError(
             "unreadable-data",
             f"{str(path)!r} cannot be read by torch.load",

@@ -147,7 +147,7 @@ def _holds_module(path: Path, archive: bool) -> bool:
             return any(needed <= _strings(each) for each in pickled)
         with path.open("rb") as stream:
             return any(needed <= _strings(stream) for _ in range(5))
-    except ValueError:  # cut off before its end
+    except (ValueError, zipfile.BadZipFile):  # cut off before its end, or damaged
         return False
 
 

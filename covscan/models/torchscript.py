@@ -59,7 +59,7 @@ def _load(saved: Saved) -> torch.jit.ScriptModule:
             warnings.simplefilter("ignore")  # that TorchScript is deprecated, which the file's user knows
             module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
             return module.eval()
-    except (RuntimeError, ValueError, AttributeError) as error:
+    except (RuntimeError, ValueError, AttributeError, LookupError) as error:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UsageError(
             "unreadable-model",
