@@ -85,7 +85,7 @@ class Assembly:
                 network=network,
                 norms=self._norms,
                 weights_nonfinite=self._weights_nonfinite,
-                data_nonfinite=getattr(self._samples, "nonfinite", 0),
+                data_nonfinite=self._samples.nonfinite,
                 train_batch_size=self._settings.train_batch_size,
                 nondeterministic=network.nondeterministic,
             )
@@ -104,7 +104,7 @@ class Assembly:
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
             notes=[
-                *self._notes(),
+                *self._source.notes,
                 *self._mask_notes(network),
                 *_said_once(network, judgement.findings),
                 *judgement.notes,
@@ -118,7 +118,7 @@ class Assembly:
         coverage = records.Coverage(
             measured=len(network.measured()), skipped=skipped, never_fired=list(network.never_fired), non_finite=[]
         )
-        return SiteSurvey(self._model(network), sites, coverage, [*self._notes(), *network.notes])
+        return SiteSurvey(self._model(network), sites, coverage, [*self._source.notes, *network.notes])
 
     def _sites(self, tapped: Iterable[TappedSite], network: Network) -> list[records.Site]:
         normalized = _normalized(network)
@@ -214,9 +214,6 @@ class Assembly:
         if count is None or any(_positions(site) == count for site in network.measured()):
             return []
         return [f"The mask has {count} positions, which no measured tensor has: nothing was left out as padding."]
-
-    def _notes(self) -> list[str]:
-        return [*getattr(self._source, "notes", ()), *getattr(self._samples, "notes", ())]
 
 
 def _positions(site: TappedSite) -> int:

@@ -32,7 +32,7 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
     progress = progress or Silent()
     began, clock = dt.datetime.now(dt.UTC), time.perf_counter()
     source, samples, backend = _open(settings)
-    assembly = Assembly(source, samples, settings, device_of(backend))
+    assembly = Assembly(source, samples, settings, backend.device)
     checkpoints = source.series.checkpoints
     progress.start([checkpoint.id for checkpoint in checkpoints], -(-samples.count // settings.batch_size))
     try:
@@ -66,7 +66,7 @@ def survey(settings: Settings) -> SiteSurvey:
     source, samples, backend = _open(settings, untrained=True)
     first = source.series.checkpoints[0]
     network = plan_network(backend, first, samples, settings)
-    assembly = Assembly(source, samples, settings, device_of(backend))
+    assembly = Assembly(source, samples, settings, backend.device)
     return assembly.survey(network)
 
 
@@ -75,11 +75,6 @@ def _open(settings: Settings, *, untrained: bool = False) -> tuple[Source, Sampl
     samples = open_samples(settings)
     backend: Backend = resolve(BACKENDS[source.engine])(source, settings)
     return source, samples, backend
-
-
-def device_of(backend: Backend) -> str:
-    """Where a back end runs its forward passes; those without a choice run on the CPU."""
-    return str(getattr(backend, "device", "cpu"))
 
 
 def _versions() -> dict[str, str]:

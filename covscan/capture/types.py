@@ -207,6 +207,11 @@ class Recorder(Protocol):
 class Backend(Protocol):
     """One engine's way to open checkpoints and read what flows through the network."""
 
+    @property
+    def device(self) -> str:
+        """Where the forward passes run."""
+        ...
+
     def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
         """Run one small batch and list what can be tapped. Raises UsageError where the model refuses the data."""
         ...

@@ -61,6 +61,11 @@ class Samples(Protocol):
         ...
 
     @property
+    def nonfinite(self) -> int:
+        """Values among the samples that are NaN or infinite."""
+        ...
+
+    @property
     def names(self) -> Sequence[str]:
         """Names of the arrays, empty where they have none."""
         ...

@@ -61,7 +61,7 @@ def jackknife_error(replicates: Float64) -> Float64:
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t; exact for 1 and 2 degrees of freedom, else Hill's expansion (1970), within 1e-3."""
+    """Quantile of Student's t; exact for 1 and 2 degrees of freedom, else Hill's expansion (1970), within 0.2 %."""
     if freedom == 1:
         return math.tan(math.pi * (probability - 0.5))
     if freedom == 2:

@@ -40,6 +40,8 @@ class TorchSource(Protocol):
     engine: Literal["torch"]
     series: Series
     description: str
+    notes: list[str]
+    """Sentences for the reader: what was chosen where a file left a choice."""
 
     def module(self, checkpoint: Checkpoint) -> "torch.nn.Module":
         """The network in eval mode on the CPU with the weights of ``checkpoint``.
@@ -59,6 +61,8 @@ class ScriptSource(Protocol):
     engine: Literal["torchscript"]
     series: Series
     description: str
+    notes: list[str]
+    """Sentences for the reader: what was chosen where a file left a choice."""
 
     def module(self, checkpoint: Checkpoint) -> "torch.jit.ScriptModule":
         """The archive, loaded on the CPU, in eval mode."""
@@ -71,6 +75,8 @@ class OnnxSource(Protocol):
     engine: Literal["onnx"]
     series: Series
     description: str
+    notes: list[str]
+    """Sentences for the reader: what was chosen where a file left a choice."""
 
     def proto(self, checkpoint: Checkpoint) -> "onnx.ModelProto":
         """The graph without its external data, checked; ``checkpoint.path`` is where external data is relative to."""

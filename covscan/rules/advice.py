@@ -29,9 +29,10 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     Where something is wrong, a normalization can make training faster and stabler, at a learning rate tuned again.
 
     ## When it misleads
-    The ranking rests on forward passes alone. On small networks it agreed only moderately with measured gains (rank
-    correlation 0.35 to 0.4), and hardly when inserting into a trained network. Bad initialization, a learning rate that
-    is too high and uncentred data look the same and have cheaper remedies.
+    The ranking rests on forward passes alone and has not been tested against measured gains yet. In a pilot on small
+    networks, signals of this kind combined by a fit agreed only moderately with the gains (rank correlation 0.35 to
+    0.41), in trained networks no better. Bad initialization, a learning rate that is too high and uncentred data look
+    the same and have cheaper remedies.
 
     ## Example
     `BatchNorm1d behind fc3: samples look alike at fc3 (mean cosine 0.997)`
