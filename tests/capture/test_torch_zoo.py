@@ -497,3 +497,20 @@ def test_an_axis_of_three_is_not_taken_for_the_sample():
     net = Split()
     run = capture(net, TOKENS.numpy())
     agrees(run.moments("act"), net(TOKENS), 2)
+
+
+def test_a_functional_inplace_activation_makes_another_tensor():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 2)
+
+        def forward(self, x):
+            y = self.first(x)
+            functional.relu_(y)
+            return self.second(y)
+
+    net = Functional()
+    run = capture(net, ROWS.numpy())
+    agrees(run.moments("first"), net.first(ROWS), 1)
+    agrees(run.moments("second", "input"), net.first(ROWS).relu(), 1)

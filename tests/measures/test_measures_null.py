@@ -125,3 +125,9 @@ def test_identical_checkpoints_give_exactly_nothing(kind):
     if kind == "gaussian":
         assert all(result.value == 0.0 for result in compared.measures.values())
         assert compared.channels_shifted == 0.0
+
+
+def test_the_noise_floor_of_w2_is_without_the_bias_of_halves():
+    values = np.random.default_rng(0).normal(size=(512, 200))
+    plain = np.sqrt(1.5 * 2 / 256)  # what two halves of 256 samples differ by, bias included
+    assert noise_floors(summary(values), seed=0)["gaussian_w2"] < 0.5 * plain
