@@ -1,0 +1,177 @@
+"""Short trainings that differ in one thing only: same start, same batches, same random numbers."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from covscan.capture.torch_session import left_as_found, seed_everything
+from covscan.prove.objective import Objective
+from covscan.prove.optimizers import Trainer
+from covscan.prove.pool import Draw, Pool
+from covscan.surgery.hooks import inserted, standardizations
+from covscan.surgery.layers import fixed_affine, normalization, preserving
+from covscan.surgery.types import Insertion
+
+Form = Literal["norm", "affine", "preserving"]
+_CALIBRATION = 4
+"""Batches that the constants of the fixed affine and of preserving insertions are taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What is trained: the model with these insertions, none for the model as it is."""
+
+    insertions: tuple[Insertion, ...] = ()
+    form: Form = "norm"
+    warmup: int = 0
+    """Steps over which the learning rate rises to its value, linearly."""
+    residual_scale: float | None = None
+
+    def __str__(self) -> str:
+        if not self.insertions:
+            return "as it is"
+        return ", ".join(f"{'fixed affine for ' if self.form == 'affine' else ''}{each}" for each in self.insertions)
+
+
+AS_IT_IS = Arm()
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Training loss before each update, nan from the step on at which it was not finite any more."""
+
+    losses: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A model, its data and how it is trained; ``curve`` trains it from its start and leaves it as it was.
+
+    ``starts`` are states of the model to start from; seed s takes number s modulo their count. Curves are kept, and a
+    longer one is trained from the start again. ``steps`` counts updates, ``forwards`` whatever else was evaluated, in
+    batches.
+    """
+
+    model: nn.Module
+    pool: Pool
+    objective: Objective
+    trainer: Trainer
+    starts: Sequence[dict[str, torch.Tensor]]
+    device: torch.device
+    preserve: bool = False
+    """Whether normalizations go in so that the function is preserved, because the start was trained already."""
+    steps: int = 0
+    forwards: int = 0
+    tick: Callable[[int], None] = lambda steps: None
+    _curves: dict[tuple[Arm, float, int], Curve] = field(default_factory=dict)
+    _starts: dict[int, float] = field(default_factory=dict)
+
+    def curve(self, arm: Arm, rate: float, seed: int, steps: int) -> Curve:
+        """Train for so many steps at a learning rate, batches and random numbers chosen by ``seed``."""
+        known = self._curves.get((arm, rate, seed))
+        if known is None or len(known.losses) < steps:
+            known = self._curves[arm, rate, seed] = self._train(arm, rate, seed, steps)
+        return Curve(known.losses[:steps])
+
+    def loss(self, draw: Draw) -> torch.Tensor:
+        """The objective on a batch with the model as it is now."""
+        return self.objective(self.model(*draw.args, **draw.kwargs), draw.target, draw.mask)
+
+    def initial_loss(self, seed: int) -> float:
+        """Mean loss of the start over the first batches of a seed, in training mode: what clips a curve."""
+        if seed in self._starts:
+            return self._starts[seed]
+        with self.session(seed, AS_IT_IS), torch.no_grad():
+            losses = []
+            for number, draw in enumerate(islice(self.pool.draws(seed), _CALIBRATION)):
+                seed_everything(_stream(seed, number))
+                losses.append(float(self.loss(draw)))
+            self.forwards += len(losses)
+        self._starts[seed] = sum(losses) / len(losses)
+        return self._starts[seed]
+
+    @contextmanager
+    def session(self, seed: int, arm: Arm) -> Iterator[list[nn.Parameter]]:
+        """The model at a seed's start in training mode, with an arm's layers in; yields what is to be trained."""
+        with left_as_found(self.model, self.device), torch.enable_grad():
+            before = _copied(self.model)
+            layers: dict[Insertion, nn.Module] = {}
+            try:
+                _restore(self.model, self.starts[seed % len(self.starts)])
+                layers = self._layers(arm, seed)
+                self.model.train()
+                for layer in layers.values():
+                    layer.train()
+                trained = [p for p in self.model.parameters() if p.requires_grad]
+                trained += [p for layer in layers.values() for p in layer.parameters()]
+                with inserted(self.model, layers):
+                    yield trained
+            finally:
+                _restore(self.model, before)
+                for parameter in self.model.parameters():
+                    parameter.grad = None
+
+    def _layers(self, arm: Arm, seed: int) -> dict[Insertion, nn.Module]:
+        form: Form = "preserving" if arm.form == "norm" and self.preserve else arm.form
+        if form == "norm":
+            return {each: normalization(each).to(self.device) for each in arm.insertions}
+        draws = list(islice(self.pool.draws(seed), _CALIBRATION))
+
+        def forward() -> None:
+            for draw in draws:
+                self.model(*draw.args, **draw.kwargs)
+
+        seed_everything(_stream(seed, 0))
+        constants = standardizations(self.model, arm.insertions, forward)
+        self.forwards += len(draws)
+        build = fixed_affine if form == "affine" else preserving
+        return {each: build(each, constants[each]).to(self.device) for each in arm.insertions}
+
+    def _train(self, arm: Arm, rate: float, seed: int, steps: int) -> Curve:
+        losses: list[float] = []
+        with self.session(seed, arm) as trained:
+            optimizer = self.trainer.make(trained, rate)
+            for number, draw in enumerate(islice(self.pool.draws(seed), steps)):
+                if number < arm.warmup:
+                    _set_rate(optimizer, rate * (number + 1) / arm.warmup)
+                elif arm.warmup and number == arm.warmup:
+                    _set_rate(optimizer, rate)
+                seed_everything(_stream(seed, number))
+                optimizer.zero_grad(set_to_none=True)
+                loss = self.loss(draw)
+                value = float(loss.detach())
+                losses.append(value)
+                if not math.isfinite(value):
+                    break
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        self.steps += len(losses)
+        self.tick(len(losses))
+        return Curve((*losses, *[float("nan")] * (steps - len(losses))))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _stream(seed: int, step: int) -> int:
+    """The seed of a step's random numbers (dropout), the same in every arm."""
+    return (seed * 1_000_003 + step) % 2**31
+
+
+def _copied(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items() if torch.is_tensor(tensor)}
+
+
+@torch.no_grad()
+def _restore(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    own: dict[str, Any] = model.state_dict()
+    for name, tensor in state.items():
+        own[name].copy_(tensor)
