@@ -95,10 +95,20 @@ def _cross_entropy(output: Any, target: Any, mask: torch.Tensor | None) -> torch
     axis = class_axis(logits, target)
     if axis is None:
         raise _misfit("cross_entropy", logits, target, "class numbers of the logits' shape without the class axis")
-    classes = logits.shape[axis]
     target = target.long()
     if mask is not None and mask.shape == target.shape:
         target = target.masked_fill(~mask, IGNORED)
+    if not target.is_cpu:
+        _check_classes(target, logits, axis)  # a GPU would abort the process
+    try:
+        return functional.cross_entropy(logits.movedim(axis, 1), target, ignore_index=IGNORED)
+    except IndexError:
+        _check_classes(target, logits, axis)
+        raise
+
+
+def _check_classes(target: torch.Tensor, logits: torch.Tensor, axis: int) -> None:
+    classes = logits.shape[axis]
     counted = target[target != IGNORED]
     if counted.numel() and (int(counted.min()) < 0 or int(counted.max()) >= classes):
         raise UsageError(
@@ -107,7 +117,6 @@ def _cross_entropy(output: Any, target: Any, mask: torch.Tensor | None) -> torch
             found=f"{int(counted.min())} to {int(counted.max())} for logits of shape {tuple(logits.shape)}",
             hint="name the right array as --target, or another --loss",
         )
-    return functional.cross_entropy(logits.movedim(axis, 1), target, ignore_index=IGNORED)
 
 
 def _mse(output: Any, target: Any, mask: torch.Tensor | None) -> torch.Tensor:
