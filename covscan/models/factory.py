@@ -18,10 +18,10 @@ from covscan.models.unwrapping import unwrap
 WHAT = "--model"
 
 
-def build(model: str | Callable[..., Any], arguments: Mapping[str, Any]) -> nn.Module:
+def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: int = 0) -> nn.Module:
     """The network that ``model`` names or returns, unwrapped, in eval mode on the CPU.
 
-    Runs under a fixed seed, leaves torch's random state as it was, and turns what it prints to stderr. A
+    Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints to stderr. A
     module that exists already is copied, so that the caller's stays as it is. Raises UsageError.
     """
     factory = load_object(model, what=WHAT) if isinstance(model, str) else model
@@ -30,7 +30,7 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any]) -> nn.M
         built: Any = _copy(factory, name, arguments)
     else:
         _check_call(factory, name, arguments)
-        built = _call(factory, name, arguments)
+        built = _call(factory, name, arguments, seed)
     if not isinstance(built, nn.Module):
         raise UsageError(
             "not-a-module",
@@ -94,10 +94,10 @@ def _check_call(factory: Any, name: str, arguments: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:
+def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any], seed: int) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             return factory(**arguments)
     except (Exception, SystemExit) as error:
         raise UsageError(

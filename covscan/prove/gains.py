@@ -16,6 +16,8 @@ from covscan.prove.runs import Curve
 Areas = Mapping[int, Sequence[float]]
 """By rung of the ladder of learning rates: the area of each seed, in the order of the seeds."""
 
+_ALIKE = 1e-3
+
 RUNG = math.sqrt(10)
 """Neighbouring learning rates of a search differ by this factor."""
 
@@ -45,8 +47,10 @@ def area(curve: Curve, start: float) -> float:
 
 
 def best_rung(areas: Areas) -> int:
-    """The rung with the least mean area; of equal ones the lowest."""
-    return min(sorted(areas), key=lambda rung: mean(areas[rung]))
+    """The rung with the least mean area; of those within a thousandth of it the one nearest to rung 0."""
+    least = min(mean(values) for values in areas.values())
+    near = [rung for rung, values in areas.items() if mean(values) <= least + abs(least) * _ALIKE]
+    return min(near, key=lambda rung: (abs(rung), rung))
 
 
 def gain(without: Sequence[float], with_: Sequence[float]) -> Gain:

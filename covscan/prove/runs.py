@@ -90,7 +90,7 @@ class Bench:
         with self.session(seed, AS_IT_IS), torch.no_grad():
             losses = []
             for number, draw in enumerate(islice(self.pool.draws(seed), _CALIBRATION)):
-                self._reseed(seed, number)
+                self.reseed(seed, number)
                 losses.append(float(self.loss(draw)))
             self.forwards += len(losses)
         self._starts[seed] = sum(losses) / len(losses)
@@ -127,7 +127,7 @@ class Bench:
             for draw in draws:
                 self.model(*draw.args, **draw.kwargs)
 
-        self._reseed(seed, 0)
+        self.reseed(seed, 0)
         constants = standardizations(self.model, arm.insertions, forward)
         self.forwards += len(draws)
         build = fixed_affine if form == "affine" else preserving
@@ -143,7 +143,7 @@ class Bench:
                     _set_rate(optimizer, rate * (number + 1) / arm.warmup)
                 elif arm.warmup and number == arm.warmup:
                     _set_rate(optimizer, rate)
-                self._reseed(seed, number)
+                self.reseed(seed, number)
                 optimizer.zero_grad(set_to_none=True)
                 loss = self.loss(draw)
                 value = float(loss.detach())
@@ -156,7 +156,7 @@ class Bench:
         self.tick(len(losses))
         return Curve((*losses, *[float("nan")] * (steps - len(losses))))
 
-    def _reseed(self, seed: int, step: int) -> None:
+    def reseed(self, seed: int, step: int) -> None:
         """Give dropout the same numbers in every arm.
 
         The generators themselves: ``torch.manual_seed`` takes 3 ms a call where CUDA is built in and not started.

@@ -1,0 +1,35 @@
+"""How far a short trial's gain may be from what the full protocol measures.
+
+The seeds of a trial tell how much the batches matter, but not how a longer training or other seeds would differ. That
+part was measured once, on the instances of ``benchmarks/normgain``.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import mean, variance
+
+from covscan.prove.gains import Gain
+from covscan.prove.types import Estimate
+
+MODEL_ERROR = 0.05
+"""Standard deviation of (gain by the full protocol - gain by the trial) beyond the seeds' own."""
+SLOPE_ERROR = 0.1
+"""The same, for each unit of gain."""
+_Z = 1.6449
+_POOLED = 4
+"""How many degrees of freedom the spread that all places share counts for beside a place's own."""
+
+
+def pooled_variance(gains: Sequence[Gain]) -> float:
+    """Variance between seeds, averaged over places; 0 where each has only one seed."""
+    found = [variance(each.by_seed) for each in gains if len(each.by_seed) > 1]
+    return mean(found) if found else 0.0
+
+
+def calibrated(found: Gain, pooled: float) -> Estimate:
+    """A gain with the 90 % interval in which the full protocol's gain is expected."""
+    seeds = len(found.by_seed)
+    own = variance(found.by_seed) if seeds > 1 else 0.0
+    spread = (own * (seeds - 1) + pooled * _POOLED) / (seeds - 1 + _POOLED)
+    reach = _Z * math.sqrt(spread / seeds + MODEL_ERROR**2 + (SLOPE_ERROR * found.value) ** 2)
+    return Estimate(found.value, found.value - reach, min(1.0, found.value + reach))

@@ -1,0 +1,240 @@
+"""Short paired trainings at every place, fewer and longer ones from round to round."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from statistics import mean
+
+from covscan.prove.calibration import calibrated, pooled_variance
+from covscan.prove.gains import Gain, gain
+from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
+from covscan.prove.runs import AS_IT_IS, Arm, Bench
+from covscan.prove.types import Estimate, Place, PlaceTrial
+from covscan.surgery.types import Insertion
+
+SEEDS = 3
+HORIZONS = (120, 90, 60, 45, 30)
+_FIRST_LOOK = 30
+_RUNGS_OF_AN_ARM = 3.8
+_RUNGS_OF_THE_BASE = 6.0
+_EXTRA_ARMS = 6
+"""All places at once, two fixed affines, two other kinds, warm-up."""
+_FEWEST = 3
+_CONTROLLED = 2
+"""So many of the best places are tried with another kind, and against a fixed affine."""
+_WARMUP = 5
+_ALIKE = 0.02
+_Z = 1.6449
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """So many places are trained for so many steps with so many seeds."""
+
+    places: int
+    steps: int
+    seeds: int
+
+
+def plan(places: int, budget: int) -> tuple[Round, ...]:
+    """The rounds that a budget of steps allows; none where it does not reach for three places.
+
+    One round for all places where that can be had at some horizon. Else a first look at all of them with one seed, and
+    then as many as the rest of the budget allows.
+    """
+    for steps in HORIZONS:
+        if _cost(Round(places + _EXTRA_ARMS, steps, SEEDS)) <= budget:
+            return (Round(places, steps, SEEDS),)
+    look = Round(places, _FIRST_LOOK, 1)
+    for steps in HORIZONS:
+        for kept in range(places - 1, _FEWEST - 1, -1):
+            if _cost(look) + _cost(Round(kept + _EXTRA_ARMS, steps, SEEDS)) <= budget:
+                return look, Round(kept, steps, SEEDS)
+    return ()
+
+
+def affordable(budget: int) -> int:
+    """The most places for which ``plan`` finds rounds."""
+    most = 0
+    while most < 10_000 and plan(most + 1, budget):
+        most += 1
+    return most
+
+
+def _cost(each: Round) -> float:
+    return each.steps * each.seeds * (_RUNGS_OF_THE_BASE + each.places * _RUNGS_OF_AN_ARM)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a trial found; ``base`` is the arm without a normalization in the last round, ``ladder`` its rates."""
+
+    places: tuple[PlaceTrial, ...]
+    everywhere: Estimate | None
+    rivals: Mapping[str, Estimate]
+    base: Outcome
+    ladder: Ladder
+
+
+def run_trial(
+    bench: Bench,
+    rate: float | None,
+    rounds: Sequence[Round],
+    places: Sequence[Insertion],
+    others: Mapping[Place, Insertion],
+    everywhere: Sequence[Insertion],
+) -> Found:
+    """Judge every place, best first.
+
+    ``places`` come in the order in which they are expected to gain; ``others`` are the next best kinds, tried at the
+    two best places; ``everywhere`` is put in all at once. ``rate`` is the user's own learning rate.
+    """
+    ladder = Ladder(rate or bench.trainer.usual_rate, reach=3)
+    judged: dict[Place, PlaceTrial] = {}
+    kept = list(places)
+    for each in rounds:
+        kept = kept[: each.places]
+        base = measure(bench, AS_IT_IS, ladder, each.seeds, each.steps)
+        outcomes = {one: _train(bench, Arm((one,)), base, ladder, each) for one in kept}
+        kept.sort(key=lambda one: -gain_of(base, outcomes[one]).value)
+        last_round = each is rounds[-1]
+        if last_round:
+            outcomes = _with_other_kinds(bench, outcomes, kept, others, base, ladder, each)
+        found = _judge(base, outcomes, ladder, each, at_rate=rate is not None)
+        if last_round:
+            found = _with_controls(bench, found, outcomes, base, ladder, each)
+        judged |= found
+    pooled = pooled_variance([gain_of(base, outcome) for outcome in outcomes.values()])
+    return Found(
+        places=tuple(sorted(judged.values(), key=lambda one: (-one.horizon * one.seeds, -_size(one)))),
+        everywhere=_everywhere(bench, everywhere, outcomes, base, ladder, each, pooled),
+        rivals=_rivals(bench, base, ladder, each, pooled, known=rate is not None),
+        base=base,
+        ladder=ladder,
+    )
+
+
+def _train(bench: Bench, arm: Arm, base: Outcome, ladder: Ladder, each: Round) -> Outcome:
+    """An arm at the rates around the best one without a normalization, and further on where they lead."""
+    around = replace(ladder, rungs=(base.best - 1, base.best, base.best + 1))
+    return measure(bench, arm, around, each.seeds, each.steps)
+
+
+def _with_other_kinds(
+    bench: Bench,
+    outcomes: Mapping[Insertion, Outcome],
+    kept: Sequence[Insertion],
+    others: Mapping[Place, Insertion],
+    base: Outcome,
+    ladder: Ladder,
+    each: Round,
+) -> dict[Insertion, Outcome]:
+    """The outcomes, with another kind in a place where it is clearly better than the first choice."""
+    chosen = dict(outcomes)
+    for one in kept[:_CONTROLLED]:
+        other = others.get(one.place)
+        if other is None:
+            continue
+        outcome = _train(bench, Arm((other,)), base, ladder, each)
+        better = gain(outcomes[one].chosen(), outcome.chosen())
+        if better.low is not None and better.low > 0:
+            chosen = {other if each is one else each: out for each, out in chosen.items()} | {other: outcome}
+    return chosen
+
+
+def _judge(
+    base: Outcome, outcomes: Mapping[Insertion, Outcome], ladder: Ladder, each: Round, *, at_rate: bool
+) -> dict[Place, PlaceTrial]:
+    gains = {one: gain_of(base, outcome) for one, outcome in outcomes.items()}
+    pooled = pooled_variance(list(gains.values()))
+    best = max(gains, key=lambda one: gains[one].value)
+    first = stays_first(gains)
+    found = {}
+    for one, outcome in outcomes.items():
+        own = gain_at(base, outcome, 0) if at_rate else None
+        found[one.place] = PlaceTrial(
+            insertion=one,
+            gain=calibrated(gains[one], pooled),
+            at_rate=None if own is None else calibrated(own, pooled),
+            stays_first=first[one],
+            exchangeable=one is not best and _alike(gains[best], gains[one], pooled),
+            horizon=each.steps,
+            seeds=each.seeds,
+            rate=ladder.at(outcome.best),
+        )
+    return found
+
+
+def stays_first(gains: Mapping[Insertion, Gain]) -> dict[Insertion, float]:
+    """For each place the share of all redraws of the seeds, with replacement, in which it gains most."""
+    seeds = len(next(iter(gains.values())).by_seed)
+    draws = list(product(range(seeds), repeat=seeds))
+    wins = dict.fromkeys(gains, 0)
+    for draw in draws:
+        wins[max(gains, key=lambda one: sum(gains[one].by_seed[seed] for seed in draw))] += 1
+    return {one: count / len(draws) for one, count in wins.items()}
+
+
+def _alike(best: Gain, other: Gain, pooled: float) -> bool:
+    """Whether a place cannot be told from the best one: within two points, or within the seeds' spread."""
+    difference = mean(a - b for a, b in zip(best.by_seed, other.by_seed, strict=True))
+    return difference < max(_ALIKE, _Z * math.sqrt(2 * pooled / len(best.by_seed)))
+
+
+def _with_controls(
+    bench: Bench,
+    found: Mapping[Place, PlaceTrial],
+    outcomes: Mapping[Insertion, Outcome],
+    base: Outcome,
+    ladder: Ladder,
+    each: Round,
+) -> dict[Place, PlaceTrial]:
+    """The best places with what a fixed affine of the same initial standardization gains there."""
+    controlled = dict(found)
+    for one in sorted(outcomes, key=lambda one: -gain_of(base, outcomes[one]).value)[:_CONTROLLED]:
+        outcome = _train(bench, Arm((one,), "affine"), base, ladder, each)
+        affine, over = gain_of(base, outcome), gain(outcome.chosen(), outcomes[one].chosen())
+        pooled = pooled_variance([affine, over])
+        controlled[one.place] = replace(
+            found[one.place], affine=calibrated(affine, pooled), over_affine=calibrated(over, pooled)
+        )
+    return controlled
+
+
+def _everywhere(
+    bench: Bench,
+    everywhere: Sequence[Insertion],
+    outcomes: Mapping[Insertion, Outcome],
+    base: Outcome,
+    ladder: Ladder,
+    each: Round,
+    pooled: float,
+) -> Estimate | None:
+    if not everywhere:
+        return None
+    if len(everywhere) == 1 and everywhere[0] in outcomes:
+        return calibrated(gain_of(base, outcomes[everywhere[0]]), pooled)
+    return calibrated(gain_of(base, _train(bench, Arm(tuple(everywhere)), base, ladder, each)), pooled)
+
+
+def _rivals(
+    bench: Bench, base: Outcome, ladder: Ladder, each: Round, pooled: float, *, known: bool
+) -> dict[str, Estimate]:
+    """Cheaper remedies: another learning rate than the user's, and a rate that rises over the first fifth."""
+    warm = measure(
+        bench,
+        replace(AS_IT_IS, warmup=max(1, each.steps // _WARMUP)),
+        replace(ladder, rungs=(base.best, base.best + 1), reach=1),
+        each.seeds,
+        each.steps,
+    )
+    found = {"warm-up": calibrated(gain_of(base, warm), pooled)}
+    if known and base.best != 0 and 0 in base.areas:
+        name = "a larger learning rate" if base.best > 0 else "a smaller learning rate"
+        found[name] = calibrated(gain(base.areas[0], base.areas[base.best]), pooled)
+    return found
+
+
+def _size(one: PlaceTrial) -> float:
+    return one.gain.value if one.gain is not None else -math.inf

@@ -1,0 +1,84 @@
+"""What probes and trials found, as plain values. Needs neither torch nor numpy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from covscan.surgery.types import Insertion
+
+Tier = Literal["gradient", "probe", "trial"]
+Place = tuple[str, str]
+"""Name of a module, and "before" or "after"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A relative change, positive where the loss gets smaller, with a 90 % interval; at most 1.
+
+    ``low`` and ``high`` are None where there was no repetition to take an interval from.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceTrial:
+    """What training with a normalization at one place gave.
+
+    ``probe`` is the change of the loss after one step, ``gain`` that of the area under the training loss at the best
+    learning rate of either arm, ``at_rate`` at the user's own rate. ``affine`` is the gain of the fixed affine with the
+    same initial standardization, ``over_affine`` that of the normalization over it. ``stays_first`` is the share of
+    redraws of the seeds in which no other place gains more; ``exchangeable`` says that it cannot be told from the
+    best. ``horizon`` is how many steps its curves have, ``seeds`` how often it was repeated; ``rate`` its best learning
+    rate.
+    """
+
+    insertion: Insertion
+    probe: Estimate | None = None
+    gain: Estimate | None = None
+    at_rate: Estimate | None = None
+    affine: Estimate | None = None
+    over_affine: Estimate | None = None
+    stays_first: float | None = None
+    exchangeable: bool = False
+    horizon: int = 0
+    seeds: int = 0
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """The training evidence of a run.
+
+    ``tier`` is what the places were judged by in the end. ``intervention`` is "from the start" where the
+    normalizations were in from the initial weights on, "into a checkpoint" where they were put into trained weights
+    so that the function was kept; ``start`` says which weights. ``places`` are all places, ``everywhere`` the gain
+    of a normalization behind every layer at once, ``last`` the last place in front of the head. ``rivals`` are cheaper
+    remedies with what they gain. ``rate`` is the user's learning rate, ``best_rate`` the best one found without a
+    normalization. ``steps`` were spent on training, ``forwards`` on other evaluations, in batches; ``budget`` is the
+    most steps that would have been spent.
+    """
+
+    tier: Literal["probe", "trial"]
+    intervention: Literal["from the start", "into a checkpoint"]
+    start: str
+    loss: str
+    optimizer: str
+    rate: float | None
+    best_rate: float | None
+    batch_size: int
+    samples: int
+    places: tuple[PlaceTrial, ...]
+    everywhere: Estimate | None = None
+    last: Place | None = None
+    rivals: Mapping[str, Estimate] = field(default_factory=dict)
+    steps: int = 0
+    forwards: int = 0
+    budget: int = 0
+    notes: tuple[str, ...] = ()
+
+    def of(self, site: str, position: str) -> PlaceTrial | None:
+        """The trial of one place, None where it was not tried."""
+        return next((each for each in self.places if each.insertion.place == (site, position)), None)
