@@ -15,9 +15,12 @@ from covscan.measures.describe import describe, per_channel
 from covscan.measures.norms import norm_evidence
 from covscan.measures.result import Result
 from covscan.models.types import Source
+from covscan.prove.types import Trials
 from covscan.report import types as records
 from covscan.rules import judge
 from covscan.rules.evidence import Evidence
+from covscan.rules.tried import last_only
+from covscan.rules.verdicts import as_gain
 from covscan.version import __version__
 
 _FIELDS = records.Statistics.__struct_fields__
@@ -66,43 +69,43 @@ class Assembly:
         self._weights_nonfinite[name] = measured.weights_nonfinite
         self._shifts += step.shifts
 
-    def report(self, run: records.Run) -> records.Report:
-        """Judge everything that was added."""
+    def evidence(self) -> Evidence:
+        """Everything that was added, as the rules read it."""
         sites = self._sites(all_sites(self._networks), self._networks[0])
-        coverage = self._coverage(sites)
-        shifts = self._all_shifts(sites)
-        checkpoints = self._checkpoints()
         network = self._networks[0]
-        model, data = self._model(network), self._data(network)
-        judgement = judge(
-            Evidence(
-                model=model,
-                checkpoints=checkpoints,
-                data=data,
-                coverage=coverage,
-                sites=sites,
-                shifts=shifts,
-                network=network,
-                norms=self._norms,
-                weights_nonfinite=self._weights_nonfinite,
-                data_nonfinite=self._samples.nonfinite,
-                train_batch_size=self._settings.train_batch_size,
-                nondeterministic=network.nondeterministic,
-            )
+        return Evidence(
+            model=self._model(network),
+            checkpoints=self._checkpoints(),
+            data=self._data(network),
+            coverage=self._coverage(sites),
+            sites=sites,
+            shifts=self._all_shifts(sites),
+            network=network,
+            norms=self._norms,
+            weights_nonfinite=self._weights_nonfinite,
+            data_nonfinite=self._samples.nonfinite,
+            train_batch_size=self._settings.train_batch_size,
+            nondeterministic=network.nondeterministic,
         )
+
+    def report(self, evidence: Evidence, run: records.Run) -> records.Report:
+        """Judge the evidence and write the whole down."""
+        judgement = judge(evidence)
+        network = self._networks[0]
         return records.Report(
             schema_version=records.SCHEMA_VERSION,
             tool=records.Tool(name="covscan", version=__version__),
             run=run,
-            model=model,
-            checkpoints=checkpoints,
-            data=data,
-            coverage=coverage,
-            sites=sites,
-            shifts=shifts,
+            model=evidence.model,
+            checkpoints=list(evidence.checkpoints),
+            data=evidence.data,
+            coverage=evidence.coverage,
+            sites=list(evidence.sites),
+            shifts=list(evidence.shifts),
             findings=list(judgement.findings),
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
+            trials=None if evidence.trials is None else _trials(evidence.trials),
             notes=[
                 *self._source.notes,
                 *self._mask_notes(network),
@@ -214,6 +217,28 @@ class Assembly:
         if count is None or any(_positions(site) == count for site in network.measured()):
             return []
         return [f"The mask has {count} positions, which no measured tensor has: nothing was left out as padding."]
+
+
+def _trials(found: Trials) -> records.Trials:
+    return records.Trials(
+        tier=found.tier,
+        intervention=found.intervention,
+        start=found.start,
+        loss=found.loss,
+        optimizer=found.optimizer,
+        rate=found.rate,
+        best_rate=found.best_rate,
+        batch_size=found.batch_size,
+        samples=found.samples,
+        everywhere=as_gain(found.everywhere),
+        last_only=as_gain(last_only(found)),
+        rivals={name: records.Gain(value=e.value, low=e.low, high=e.high) for name, e in found.rivals.items()},
+        curve_without=list(found.curve_without),
+        curve_with=list(found.curve_with),
+        steps=found.steps,
+        forwards=found.forwards,
+        budget=found.budget,
+    )
 
 
 def _positions(site: TappedSite) -> int:

@@ -4,6 +4,7 @@ import datetime as dt
 import platform
 import sys
 import time
+from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +20,8 @@ from covscan.models import open_source
 from covscan.models.types import Source
 from covscan.registry import resolve
 from covscan.report.types import Report, Run
+from covscan.rules.evidence import Evidence
+from covscan.rules.questions import question
 
 BACKENDS = {
     "torch": "covscan.capture.torch_backend:TorchBackend",
@@ -41,6 +44,7 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
         with threadpool_limits(1, user_api="blas"):
             for step in measure_series(backend, checkpoints, samples, settings, progress):
                 assembly.add(step)
+            evidence = _trained(assembly.evidence(), source, samples, settings, progress)
     finally:
         progress.finish()
     run = Run(
@@ -50,7 +54,7 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
         command=command,
         versions=_versions(),
     )
-    report = assembly.report(run)
+    report = assembly.report(evidence, run)
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -59,6 +63,19 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
             hint="covscan sites lists what can be tapped and why the rest cannot",
         )
     return report
+
+
+def _trained(evidence: Evidence, source: Source, samples: Samples, settings: Settings, progress: Progress) -> Evidence:
+    """The evidence with what short trainings add to it, where a loss is given and the model can be trained."""
+    if settings.loss is None or settings.evidence == "forward" or not evidence.coverage.measured:
+        return evidence
+    if source.engine != "torch":
+        progress.note(f"a model opened by {source.engine} cannot be trained here: forward evidence alone is used")
+        return evidence
+    from covscan.prove.gather import gather
+
+    trials = gather(source, settings, samples, question(evidence), progress.trial)
+    return replace(evidence, trials=trials)
 
 
 def survey(settings: Settings) -> SiteSurvey:

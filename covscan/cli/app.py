@@ -9,6 +9,7 @@ from covscan.cli.help import GroupedCommand
 from covscan.config.settings import Settings
 
 DEFAULTS = Settings()
+NORMALIZATION = "Normalization"
 
 CODES = """\b
 Exit codes:
@@ -52,6 +53,7 @@ def main(context: typer.Context, version: Version = False) -> None:
     epilog=f"""\b
 Examples:
   covscan analyze --model nets.py:build --data sample.npz runs/ckpt-*.pt
+  covscan analyze --model nets.py:build --data sample.npz --target y --loss cross_entropy --optimizer sgd runs/
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
 
@@ -74,6 +76,11 @@ def analyze(
     sites: options.Sites = None,
     exclude: options.Exclude = None,
     train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
     per_channel: options.PerChannel = False,
     form: options.Format = "text",
     output: options.Outputs = None,
@@ -197,6 +204,108 @@ def version(form: options.ShortFormat = "text") -> None:
     from covscan.cli.small import print_version
 
     raise typer.Exit(print_version(form))
+
+
+Site = Annotated[
+    str | None,
+    typer.Option(
+        "--site", metavar="NAME", rich_help_panel=NORMALIZATION, help="A module, or a value of an ONNX graph."
+    ),
+]
+Side = Annotated[
+    str | None,
+    typer.Option(
+        "--position",
+        metavar="WHERE",
+        rich_help_panel=NORMALIZATION,
+        help="after (on its output, the default) or before (on its first input).",
+    ),
+]
+Norm = Annotated[
+    str | None,
+    typer.Option(
+        "--norm",
+        metavar="KIND",
+        rich_help_panel=NORMALIZATION,
+        help="BatchNorm, LayerNorm, RMSNorm, GroupNorm or InstanceNorm; BatchNorm1d and so on are understood as well.",
+    ),
+]
+FromReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=NORMALIZATION,
+        help="Take place and kind from the first suggestion of this report.",
+    ),
+]
+Rank = Annotated[
+    int | None,
+    typer.Option("--rank", min=1, metavar="N", rich_help_panel=NORMALIZATION, help="Take suggestion N instead."),
+]
+Written = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="The file to write."),
+]
+WrittenCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="PATH",
+        rich_help_panel=options.OUTPUT,
+        help="Where the factory that takes the weights goes; the name of -o with .py without it.",
+    ),
+]
+OneCheckpoint = Annotated[list[str] | None, typer.Argument(metavar="CHECKPOINT", help="The file to start from.")]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Put a normalization into a checkpoint, its function unchanged.",
+    epilog="""\b
+Examples:
+  covscan insert --model nets.py:build --data sample.npz --site fc3 \\
+      --norm BatchNorm1d ckpt-40.pt -o fc3-bn.pt
+  covscan insert --data sample.npz --site conv2d_1 --position before \\
+      --norm GroupNorm model.onnx -o with-norm.onnx
+  covscan insert --model nets.py:build --data sample.npz \\
+      --report report.json ckpt-40.pt -o fc3-bn.pt
+\b
+Exit codes:
+  0 written, function unchanged   1 written, but the outputs differ
+  2 something to correct, nothing written   3 a bug in covscan""",
+)
+def insert(
+    context: typer.Context,
+    checkpoint: OneCheckpoint = None,
+    site: Site = None,
+    position: Side = None,
+    norm: Norm = None,
+    report: FromReport = None,
+    rank: Rank = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    output: Written = None,
+    code: WrittenCode = None,
+    form: options.ShortFormat = "text",
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Put a normalization into a checkpoint so that the network computes what it did, and verify that.
+
+    A PyTorch checkpoint becomes a state_dict and a file with the factory that takes it; an ONNX file becomes another.
+    """
+    from covscan.cli.insert import run
+
+    raise typer.Exit(run(context.params))
 
 
 def command() -> Any:

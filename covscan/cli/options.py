@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-MODEL, DATA, MEASUREMENT, OUTPUT = "Model", "Sample data", "Measurement", "Output"
+MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -93,6 +93,48 @@ TrainBatchSize = Annotated[
         metavar="N",
         rich_help_panel=MEASUREMENT,
         help="Batch size of the training, per device: decides which normalizations are possible.",
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        metavar="LOSS",
+        rich_help_panel=EVIDENCE,
+        help="What is trained for: cross_entropy, mse, bce, or file.py:function of output and target. "
+        "With it, suggestions rest on short trainings.",
+    ),
+]
+Optimizer = Annotated[
+    str | None,
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        rich_help_panel=EVIDENCE,
+        help="What you train with: sgd, momentum, adam, adamw, rmsprop, or file.py:function of parameters and rate.",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", metavar="RATE", rich_help_panel=EVIDENCE, help="The learning rate that you train with."),
+]
+EvidenceTier = Annotated[
+    str | None,
+    typer.Option(
+        "--evidence",
+        metavar="TIER",
+        rich_help_panel=EVIDENCE,
+        help="Go no further than forward, gradient, probe or trial; without it as far as the input allows.",
+    ),
+]
+TrialSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--trial-steps",
+        min=1,
+        metavar="N",
+        rich_help_panel=EVIDENCE,
+        help="Training steps to spend at most; without it what a few minutes allow.",
     ),
 ]
 PerChannel = Annotated[

@@ -50,20 +50,21 @@ def _parse(option: str) -> Output:
 def _check(output: Output, others: Sequence[Output]) -> None:
     if any(output.path == other.path for other in others):
         raise UsageError("bad-output", f"two outputs go to '{output.path}'", hint="give each its own file")
-    if output.path.is_dir():
+    check_writable(output.path, f"-o {output.format}={output.path / 'report'}.{output.format}")
+
+
+def check_writable(path: Path, example: str) -> None:
+    """Raise UsageError where no file can be written; ``example`` is an option that names one inside a folder."""
+    if path.is_dir():
+        raise UsageError("unwritable-output", f"'{path}' is a folder", hint=f"name a file in it: {example}")
+    if not path.parent.is_dir():
         raise UsageError(
             "unwritable-output",
-            f"'{output.path}' is a folder",
-            hint=f"name a file in it: -o {output.format}={output.path / 'report'}.{output.format}",
+            f"there is no folder '{path.parent}' to write into",
+            hint=f"create it: mkdir -p '{path.parent}'",
         )
-    if not output.path.parent.is_dir():
-        raise UsageError(
-            "unwritable-output",
-            f"there is no folder '{output.path.parent}' to write into",
-            hint=f"create it: mkdir -p '{output.path.parent}'",
-        )
-    if _is_plain(output.path):
-        _probe(output.path)
+    if _is_plain(path):
+        _probe(path)
 
 
 def _is_plain(path: Path) -> bool:

@@ -30,6 +30,7 @@ class Lines:
         self._stream = stream
         self._total = 0
         self._done = 0
+        self._stage = ("", 0)
         self._since = time.perf_counter()
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
@@ -46,6 +47,13 @@ class Lines:
         self._done += 1
         self._print(f"covscan: {self._done}/{self._total} {printable(name)} ({now - self._since:.1f} s)")
         self._since = now
+
+    def trial(self, stage: str, steps: int, most: int, /) -> None:
+        """Print each stage once, and every tenth of the steps."""
+        tenth = (stage, 10 * steps // most if most else 0)
+        if tenth != self._stage:
+            self._stage = tenth
+            self._print(f"covscan: {stage}, {steps:,} of at most {most:,} training steps")
 
     def note(self, text: str) -> None:
         """Print the note."""
@@ -67,7 +75,7 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None, style="dim", complete_style="cyan", finished_style="green"),
             TextColumn("{task.fields[place]}", markup=False),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} batches", markup=False),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
@@ -76,7 +84,8 @@ class Bar:
         self._names: Sequence[str] = ()
         self._batches = 0
         self._done = 0
-        self._task = self._progress.add_task("", total=None, start=False, visible=False, place="")
+        self._stage = ""
+        self._task = self._progress.add_task("", total=None, start=False, visible=False, place="", unit="batches")
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
         """Draw the empty bar."""
@@ -93,6 +102,13 @@ class Bar:
         """Move on to the next checkpoint, also where this one had fewer batches than announced."""
         self._done += 1
         self._progress.update(self._task, completed=self._done * self._batches, **self._labels())
+
+    def trial(self, stage: str, steps: int, most: int, /) -> None:
+        """Fill the bar anew with training steps, of which there may be fewer than announced."""
+        if stage != self._stage:
+            self._stage = stage
+            self._progress.reset(self._task, total=most, description=stage, place="at most", unit="steps")
+        self._progress.update(self._task, completed=steps)
 
     def note(self, text: str) -> None:
         """Print the note above the bar."""

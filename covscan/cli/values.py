@@ -1,6 +1,7 @@
 """What the command line's words mean: words in, checked values out."""
 
 import ast
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
@@ -9,6 +10,7 @@ from covscan.config.settings import Device, Settings
 from covscan.errors import CovscanError, UsageError, raise_collected
 from covscan.render.names import nearest
 
+TIERS = ("forward", "gradient", "probe", "trial")
 SEVERITIES = ("error", "warning", "info")
 LITERALS = {"true": True, "false": False, "null": None}
 
@@ -29,6 +31,10 @@ def read_settings(words: Mapping[str, Any]) -> Settings:
         "positions": attempt(read_positions, "positions"),
         "device": attempt(read_device, "device"),
     }
+    if words.get("evidence") is not None:
+        checked["evidence"] = attempt(read_evidence, "evidence")
+    if words.get("lr") is not None:
+        checked["lr"] = attempt(read_rate, "lr")
     raise_collected(errors)
     lists: dict[str, Any] = {name: tuple(words[name] or ()) for name in ("checkpoints", "sites", "exclude")}
     plain = (
@@ -42,6 +48,9 @@ def read_settings(words: Mapping[str, Any]) -> Settings:
         "seed",
         "train_batch_size",
         "per_channel",
+        "loss",
+        "optimizer",
+        "trial_steps",
     )
     return Settings(**checked, **lists, **{name: words[name] for name in plain if name in words})
 
@@ -86,6 +95,18 @@ def read_positions(text: str) -> int | None:
 def read_device(text: str) -> Device:
     """One of the devices that the settings know."""
     return cast(Device, choice("--device", text, get_args(Device)))
+
+
+def read_evidence(text: str) -> str:
+    """One of the tiers of evidence."""
+    return choice("--evidence", text, TIERS)
+
+
+def read_rate(rate: float) -> float:
+    """A learning rate."""
+    if not 0 < rate < math.inf:
+        raise UsageError("bad-option", f"'--lr {rate}' is no learning rate", hint="write for example --lr 0.001")
+    return rate
 
 
 def read_threshold(text: str) -> tuple[str, ...]:

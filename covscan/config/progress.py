@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Takes the milestones of one measurement, in this order: start, (batch…, checkpoint)…, finish.
+    """Takes the milestones of one run, in this order: start, (batch…, checkpoint)…, trial…, finish.
 
     ``finish`` is called once, also where the measurement fails. ``note`` may come at any time.
     """
@@ -20,6 +20,10 @@ class Progress(Protocol):
 
     def checkpoint(self, name: str, /) -> None:
         """The checkpoint with this id is finished."""
+        ...
+
+    def trial(self, stage: str, steps: int, most: int, /) -> None:
+        """So many training steps of at most so many are done; ``stage`` says in words what is going on."""
         ...
 
     def note(self, text: str) -> None:
@@ -41,6 +45,9 @@ class Silent:
         """Ignore."""
 
     def checkpoint(self, name: str, /) -> None:
+        """Ignore."""
+
+    def trial(self, stage: str, steps: int, most: int, /) -> None:
         """Ignore."""
 
     def note(self, text: str) -> None:

@@ -38,5 +38,17 @@ class Settings:
     """Globs of site names to leave out."""
     train_batch_size: int | None = None
     """The per-device batch size of the user's training, which decides between batch and other normalizations."""
+    loss: str | Callable[..., Any] | None = None
+    """``cross_entropy``, ``mse``, ``bce``, ``file.py:function`` or (from Python) a function of output and target."""
+    optimizer: str | Callable[..., Any] | None = None
+    """What the user trains with: ``sgd``, ``momentum``, ``adam``, ``adamw``, ``rmsprop``, or a function."""
+    lr: float | None = None
+    """The learning rate that the user trains with."""
+    evidence: Literal["forward", "gradient", "probe", "trial"] | None = None
+    """The best tier of evidence to use; None takes the best that the other settings allow."""
+    trial_steps: int | None = None
+    """Training steps to spend at most; None lets covscan choose from what a step costs."""
+    train_samples: int = 4096
+    """At most this many samples are held for short trainings."""
     per_channel: bool = False
     """Write per-channel statistics into the report as well."""

@@ -21,8 +21,8 @@ WHAT = "--model"
 def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: int = 0) -> nn.Module:
     """The network that ``model`` names or returns, unwrapped, in eval mode on the CPU.
 
-    Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints to stderr. A
-    module that exists already is copied, so that the caller's stays as it is. Raises UsageError.
+    Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints
+    to stderr. A module that exists already is copied, so that the caller's stays as it is. Raises UsageError.
     """
     factory = load_object(model, what=WHAT) if isinstance(model, str) else model
     name = name_of(model)

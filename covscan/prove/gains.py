@@ -42,8 +42,13 @@ class Gain:
 
 
 def area(curve: Curve, start: float) -> float:
-    """Mean over the steps of the loss, clipped at ``start``; a loss that is not finite counts as ``start``."""
-    return mean(min(loss, start) if math.isfinite(loss) else start for loss in curve.losses)
+    """Mean over the steps of the loss, clipped at ``start``."""
+    return mean(clipped(loss, start) for loss in curve.losses)
+
+
+def clipped(loss: float, start: float) -> float:
+    """The loss, or that of the start where it is larger or not finite."""
+    return min(loss, start) if math.isfinite(loss) else start
 
 
 def best_rung(areas: Areas) -> int:

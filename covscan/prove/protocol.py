@@ -1,8 +1,9 @@
 """An arm over a ladder of learning rates, and arms against each other."""
 
 from dataclasses import dataclass
+from statistics import mean
 
-from covscan.prove.gains import RUNG, Gain, area, best_rung, gain
+from covscan.prove.gains import RUNG, Gain, area, best_rung, clipped, gain
 from covscan.prove.runs import Arm, Bench, Curve
 
 
@@ -24,16 +25,25 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One arm: its loss curves and areas by rung, each in the order of the seeds."""
+    """One arm: its loss curves and areas by rung, and the losses that clip them, each in the order of the seeds."""
 
     arm: Arm
     curves: dict[int, tuple[Curve, ...]]
     areas: dict[int, tuple[float, ...]]
+    starts: tuple[float, ...]
 
     @property
     def best(self) -> int:
         """The rung with the least mean area."""
         return best_rung(self.areas)
+
+    def curve(self) -> tuple[float, ...]:
+        """Mean over the seeds of the loss at each step at the best rung, clipped at the loss of the start."""
+        seeds = [
+            [clipped(loss, start) for loss in curve.losses]
+            for curve, start in zip(self.curves[self.best], self.starts, strict=True)
+        ]
+        return tuple(map(mean, zip(*seeds, strict=True)))
 
     def chosen(self) -> tuple[float, ...]:
         """Each seed's area at the rung that the other seeds find best, so that choosing is not rewarded twice."""
@@ -51,7 +61,7 @@ class Outcome:
 
 def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> Outcome:
     """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there."""
-    starts = [bench.initial_loss(seed) for seed in range(seeds)]
+    starts = tuple(bench.initial_loss(seed) for seed in range(seeds))
     curves: dict[int, tuple[Curve, ...]] = {}
     areas: dict[int, tuple[float, ...]] = {}
 
@@ -70,7 +80,7 @@ def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> O
             climb(best - 1)
         else:
             break
-    return Outcome(arm, dict(sorted(curves.items())), dict(sorted(areas.items())))
+    return Outcome(arm, dict(sorted(curves.items())), dict(sorted(areas.items())), starts)
 
 
 def gain_of(without: Outcome, with_: Outcome) -> Gain:

@@ -130,8 +130,11 @@ class Bench:
         self.reseed(seed, 0)
         constants = standardizations(self.model, arm.insertions, forward)
         self.forwards += len(draws)
-        build = fixed_affine if form == "affine" else preserving
-        return {each: build(each, constants[each]).to(self.device) for each in arm.insertions}
+        if form == "affine":
+            layers = {each: fixed_affine(each, constants[each], identity=self.preserve) for each in arm.insertions}
+        else:
+            layers = {each: preserving(each, constants[each]) for each in arm.insertions}
+        return {each: layer.to(self.device) for each, layer in layers.items()}
 
     def _train(self, arm: Arm, rate: float, seed: int, steps: int) -> Curve:
         losses: list[float] = []

@@ -68,12 +68,13 @@ def _cost(each: Round) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a trial found; ``base`` is the arm without a normalization in the last round, ``ladder`` its rates."""
+    """What a trial found; ``base`` is the arm without a normalization and ``best`` the best with one."""
 
     places: tuple[PlaceTrial, ...]
     everywhere: Estimate | None
     rivals: Mapping[str, Estimate]
     base: Outcome
+    best: Outcome
     ladder: Ladder
 
 
@@ -111,6 +112,7 @@ def run_trial(
         everywhere=_everywhere(bench, everywhere, outcomes, base, ladder, each, pooled),
         rivals=_rivals(bench, base, ladder, each, pooled, known=rate is not None),
         base=base,
+        best=min(outcomes.values(), key=lambda outcome: mean(outcome.areas[outcome.best])),
         ladder=ladder,
     )
 

@@ -55,10 +55,11 @@ class Trials:
     ``tier`` is what the places were judged by in the end. ``intervention`` is "from the start" where the
     normalizations were in from the initial weights on, "into a checkpoint" where they were put into trained weights
     so that the function was kept; ``start`` says which weights. ``places`` are all places, ``everywhere`` the gain
-    of a normalization behind every layer at once, ``last`` the last place in front of the head. ``rivals`` are cheaper
-    remedies with what they gain. ``rate`` is the user's learning rate, ``best_rate`` the best one found without a
-    normalization. ``steps`` were spent on training, ``forwards`` on other evaluations, in batches; ``budget`` is the
-    most steps that would have been spent.
+    of a normalization behind every layer at once, ``last`` the last place in front of the head. ``rivals`` are
+    cheaper remedies with what they gain. The curves are mean training losses over the seeds, step by step and
+    clipped at the loss of the start, without a normalization and with the best one, each at its best rate. ``rate``
+    is the user's learning rate, ``best_rate`` the best one found without a normalization. ``steps`` were spent on
+    training, ``forwards`` on other evaluations, in batches; ``budget`` is the most steps that would have been spent.
     """
 
     tier: Literal["probe", "trial"]
@@ -74,6 +75,8 @@ class Trials:
     everywhere: Estimate | None = None
     last: Place | None = None
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
+    curve_without: tuple[float, ...] = ()
+    curve_with: tuple[float, ...] = ()
     steps: int = 0
     forwards: int = 0
     budget: int = 0
@@ -82,3 +85,17 @@ class Trials:
     def of(self, site: str, position: str) -> PlaceTrial | None:
         """The trial of one place, None where it was not tried."""
         return next((each for each in self.places if each.insertion.place == (site, position)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to try: places in the order in which they are expected to gain, and what to compare them with.
+
+    ``others`` are the next best kinds by place, ``everywhere`` what is put in all at once, ``last`` the last place in
+    front of the head.
+    """
+
+    places: tuple[Insertion, ...]
+    others: Mapping[Place, Insertion]
+    everywhere: tuple[Insertion, ...]
+    last: Place | None

@@ -1,7 +1,11 @@
 """What a training step costs, counted and not timed, so that a budget is the same on every machine and every run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -9,6 +13,7 @@ from covscan.prove.runs import AS_IT_IS, Bench
 
 _FLOPS_A_SECOND = 2e10
 _SECONDS_A_CALL = 8e-6
+_SMALL = 1_000_000
 
 
 class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -25,14 +30,40 @@ class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def step_seconds(bench: Bench) -> float:
-    """Seconds that a training step would take on a processor with two ordinary cores, reckoned from its operations.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one training step does: floating point operations of matrix products and convolutions, operations called."""
 
-    Floating point operations of matrix products and convolutions at 20 a nanosecond, and 8 microseconds for each
-    operation called. A yardstick for budgets and no forecast.
-    """
+    flops: int
+    calls: int
+
+    @property
+    def seconds(self) -> float:
+        """What it would take on a processor with two ordinary cores: a yardstick for budgets and no forecast."""
+        return self.flops / _FLOPS_A_SECOND + self.calls * _SECONDS_A_CALL
+
+    @property
+    def small(self) -> bool:
+        """Whether operations are so small that further threads would only wait for each other."""
+        return self.flops < _SMALL * self.calls
+
+
+@contextmanager
+def threads_for(work: Work) -> Iterator[None]:
+    """One thread of torch where operations are small: there more are slower, by far where the machine is busy."""
+    before = torch.get_num_threads()
+    if work.small:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def step_work(bench: Bench) -> Work:
+    """Count what a training step does."""
     draw = next(iter(bench.pool.draws(0)))
     with bench.session(0, AS_IT_IS), FlopCounterMode(display=False) as flops, _Calls() as calls:
         bench.loss(draw).backward()  # type: ignore[no-untyped-call]
     bench.forwards += 1
-    return flops.get_total_flops() / _FLOPS_A_SECOND + calls.count * _SECONDS_A_CALL
+    return Work(flops.get_total_flops(), calls.count)

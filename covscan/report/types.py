@@ -205,6 +205,18 @@ class Finding(_Value, frozen=True, kw_only=True):
     evidence: dict[str, Any]
 
 
+Tier = Literal["forward", "gradient", "probe", "trial"]
+Verdict = Literal["recommended", "worth testing", "no evidence", "would likely harm"]
+
+
+class Gain(_Value, frozen=True, kw_only=True):
+    """A relative change of a loss, positive where it gets smaller, at most 1."""
+
+    value: float
+    low: Annotated[float | None, Meta(description="lower end of the 90 % interval, null without repetitions")]
+    high: Annotated[float | None, Meta(description="upper end of it")]
+
+
 class Candidate(_Value, frozen=True, kw_only=True):
     """A place where a normalization could go."""
 
@@ -214,6 +226,14 @@ class Candidate(_Value, frozen=True, kw_only=True):
     score: Annotated[float, Meta(description="0 to 1, orders the candidates by the gain expected of normalizing there")]
     evidence: Annotated[dict[str, float | None], Meta(description="each signal with its rank in the network, 0 to 1")]
     runner_up: Annotated[str | None, Meta(description="the next best normalization here")] = None
+    tier: Annotated[Tier, Meta(description="what score and verdict rest on")] = "forward"
+    verdict: Annotated[Verdict | None, Meta(description="null where nothing was trained")] = None
+    gain: Annotated[
+        Gain | None,
+        Meta(description="of the area under the training loss, each arm at its best learning rate; trial only"),
+    ] = None
+    gain_at_rate: Annotated[Gain | None, Meta(description="the same at the learning rate given as --lr")] = None
+    one_step: Annotated[Gain | None, Meta(description="of the loss after one step; probe and trial")] = None
 
 
 class Suggestion(_Value, frozen=True, kw_only=True):
@@ -228,10 +248,47 @@ class Suggestion(_Value, frozen=True, kw_only=True):
     confidence: Annotated[
         Literal["low", "medium", "high"], Meta(description="forward evidence alone is never more than low")
     ]
-    tier: Annotated[Literal["forward", "gradient", "probe", "trial"], Meta(description="what the evidence rests on")]
+    tier: Annotated[Tier, Meta(description="what the evidence rests on")]
     evidence: dict[str, Any]
     patch: Annotated[str, Meta(description="code to paste")]
     runner_up: str | None = None
+    verdict: Annotated[Verdict | None, Meta(description="null where nothing was trained")] = None
+    gain: Annotated[Gain | None, Meta(description="as of the candidate")] = None
+    gain_at_rate: Annotated[Gain | None, Meta(description="as of the candidate")] = None
+    gain_of_fixed_affine: Annotated[
+        Gain | None, Meta(description="of constants that standardize as the normalization does at the start")
+    ] = None
+    stays_first: Annotated[
+        float | None, Meta(description="share of redraws of the seeds in which no other place gains more")
+    ] = None
+    exchangeable_with: Annotated[
+        list[str], Meta(description="other places whose gain cannot be told from this one's")
+    ] = []
+
+
+class Trials(_Value, frozen=True, kw_only=True):
+    """The short trainings that the suggestions rest on."""
+
+    tier: Literal["probe", "trial"]
+    intervention: Annotated[
+        Literal["from the start", "into a checkpoint"],
+        Meta(description="normalizations in from the initial weights on, or put into trained weights unchanged"),
+    ]
+    start: Annotated[str, Meta(description="which weights the trainings start from")]
+    loss: str
+    optimizer: str
+    rate: Annotated[float | None, Meta(description="the learning rate given as --lr")]
+    best_rate: Annotated[float | None, Meta(description="the best learning rate found without a normalization")]
+    batch_size: int
+    samples: Annotated[int, Meta(description="samples that the trainings draw from")]
+    everywhere: Annotated[Gain | None, Meta(description="a normalization behind every layer at once")]
+    last_only: Annotated[Gain | None, Meta(description="a normalization at the last place in front of the head alone")]
+    rivals: Annotated[dict[str, Gain], Meta(description="remedies that are no normalization, by name")]
+    curve_without: Annotated[list[float], Meta(description="mean training loss by step, clipped at the start's loss")]
+    curve_with: Annotated[list[float], Meta(description="the same with the best normalization, at its best rate")]
+    steps: Annotated[int, Meta(description="training steps spent")]
+    forwards: Annotated[int, Meta(description="other evaluations of a batch, in forward passes")]
+    budget: Annotated[int, Meta(description="training steps that would have been spent at most")]
 
 
 class Report(_Value, frozen=True, kw_only=True):
@@ -249,6 +306,7 @@ class Report(_Value, frozen=True, kw_only=True):
     findings: list[Finding]
     candidates: list[Candidate]
     suggestions: list[Suggestion]
+    trials: Annotated[Trials | None, Meta(description="null where nothing was trained")] = None
     notes: Annotated[
         list[str], Meta(description="sentences for the reader: what was decided for them and what it means")
     ]

@@ -1,6 +1,7 @@
 """The suggestions as findings, so that a gate and a page can refer to them."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from covscan.rules.attention import qk_suggestions
 from covscan.rules.blind_spots import may_be_folded
@@ -10,7 +11,12 @@ from covscan.rules.firing import Firing
 from covscan.rules.gates import signs
 from covscan.rules.lookup import graph_of, hidden_layers
 from covscan.rules.suggestions import suggest
+from covscan.rules.tried import gain_words
+from covscan.rules.verdicts import as_gain
 from covscan.rules.words import number, plural
+
+if TYPE_CHECKING:
+    from covscan.prove.types import Trials
 
 
 def candidate(evidence: Evidence) -> Iterator[Firing]:
@@ -45,17 +51,31 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     Bjorck et al. 2018. Santurkar et al. 2018. Huang et al. 2020 (one BatchNorm before the last layer).
     """
     apart = {suggestion.site for suggestion in qk_suggestions(evidence)}
-    branch = branch_output(evidence)
+    branch = branch_output(evidence) if evidence.trials is None else None
     found = signs(evidence)
     for suggestion in suggest(evidence):
         if suggestion.site in apart or (branch is not None and suggestion.site == branch.name):
             continue
         where = "behind" if suggestion.position == "after" else "in front of"
+        shown = suggestion.gain
+        if shown is not None:
+            why = f"{gain_words(shown)} of the area under the training loss in a short trial"
+        elif suggestion.tier == "probe":
+            why = "one step with it lowers the loss further"
+        else:
+            why = found[0].text
         yield Firing(
             severity="info",
             site=suggestion.site,
-            message=f"{suggestion.norm} {where} {suggestion.site} is worth trying: {found[0].text}",
-            evidence={"rank": suggestion.rank, "score": suggestion.score, "norm": suggestion.norm},
+            message=f"{suggestion.norm} {where} {suggestion.site} is worth trying: {why}",
+            evidence={
+                "rank": suggestion.rank,
+                "score": suggestion.score,
+                "norm": suggestion.norm,
+                "tier": suggestion.tier,
+                "verdict": suggestion.verdict,
+                "gain": None if shown is None else shown.value,
+            },
         )
 
 
@@ -135,6 +155,19 @@ def _any_finite(evidence: Evidence) -> bool:
     return any(found.count for site in evidence.sites for found in site.statistics.values())
 
 
+def _nothing_gained(trials: "Trials", every: int, bare: int) -> Firing:
+    best = trials.places[0]
+    shown = as_gain(best.gain or best.probe)
+    how = "short trainings" if trials.tier == "trial" else "one-step probes"
+    most = f"; the most is {gain_words(shown)} at {best.insertion.site}" if shown is not None else ""
+    return Firing(
+        severity="info",
+        message=f"no normalization is suggested: in {how} none of {plural(len(trials.places), 'place')} gained more "
+        f"than 2 % for sure{most}",
+        evidence={"hidden_layers": every, "without_normalization": bare, "tier": trials.tier},
+    )
+
+
 def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     """Forward evidence gives no reason to add a normalization.
 
@@ -166,6 +199,9 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     graph = graph_of(evidence)
     every = hidden_layers(evidence, graph, normalized=True)
     bare = hidden_layers(evidence, graph)
+    if evidence.trials is not None and evidence.trials.places:
+        yield _nothing_gained(evidence.trials, len(every), len(bare))
+        return
     if evidence.coverage.non_finite and not _any_finite(evidence):
         return
     if every and not bare:

@@ -9,6 +9,7 @@ from covscan.report.types import Candidate, Checkpoint, Coverage, Data, Finding,
 if TYPE_CHECKING:
     from covscan.capture.types import Network
     from covscan.measures.norms import NormEvidence
+    from covscan.prove.types import Trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Evidence:
     ``norms`` is by checkpoint id, then module name. ``weights_nonfinite`` names, by checkpoint id, the
     weights that hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it
     was not said. ``sequence`` says whether positions are tokens or time steps rather than pixels, by site
-    name.
+    name. ``trials`` is what training with a normalization gave, None where nothing was trained.
     """
 
     model: Model
@@ -33,6 +34,7 @@ class Evidence:
     data_nonfinite: int = 0
     train_batch_size: int | None = None
     nondeterministic: Sequence[str] = ()
+    trials: "Trials | None" = None
 
 
 @dataclass(frozen=True, slots=True)

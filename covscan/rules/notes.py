@@ -21,6 +21,15 @@ GAIN = (
     "has not been tested against measured gains yet. What can be gained is speed and stability of optimization at a "
     "re-tuned learning rate, not generalization; BatchNorm also regularizes and couples the samples of a batch."
 )
+TRIED = (
+    "Gains are changes of the area under the training loss in short trainings, each arm at its best learning rate: "
+    "speed and stability of optimization, not generalization. BatchNorm also regularizes and couples the samples of a "
+    "batch. Whoever keeps the old learning rate should read the gain at that rate."
+)
+KEPT = (
+    "The normalizations were put into trained weights so that the function was kept, which also keeps most of the old "
+    "dynamics. Training from scratch with them is another intervention, with usually larger gains."
+)
 INSERTION = (
     "Ranks refer to training from scratch with the normalization in. Put into a trained checkpoint so that its "
     "function is kept, it keeps most of the old dynamics too, and usually gains less."
@@ -34,6 +43,11 @@ ONNX = (
 def notes_for(evidence: Evidence, suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
     """The sentences that apply to this run."""
     notes = [SHIFT, NOISE] if len(evidence.checkpoints) > 1 else []
-    notes += [GAIN, INSERTION] if suggestions else []
+    if evidence.trials is not None:
+        notes += [TRIED] if evidence.trials.places else []
+        notes += [KEPT] if evidence.trials.intervention == "into a checkpoint" else []
+        notes += evidence.trials.notes
+    elif suggestions:
+        notes += [GAIN, INSERTION]
     notes += [ONNX] if evidence.model.engine == "onnx" else []
     return tuple(notes)

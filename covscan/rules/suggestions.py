@@ -14,6 +14,7 @@ from covscan.rules.gates import Sign, enough, signs
 from covscan.rules.kinds import choose
 from covscan.rules.patches import patch
 from covscan.rules.places import Place
+from covscan.rules.tried import tried_suggestions
 from covscan.rules.words import number
 
 _MOST = 3
@@ -27,8 +28,11 @@ def suggest(evidence: Evidence) -> tuple[Suggestion, ...]:
     None either for a single ONNX file into whose convolutions BatchNorm may have been folded: there nobody can tell.
 
     Beside the best candidate those that score within 0.1 of it and put the normalization behind or in front
-    of another layer.
+    of another layer. Where trainings were run, they decide (``covscan.rules.tried``).
     """
+    if evidence.trials is not None:
+        from_trials = [*qk_suggestions(evidence), *tried_suggestions(evidence)][:_MOST]
+        return tuple(_ranked(suggestion, rank) for rank, suggestion in enumerate(from_trials, start=1))
     suggested = [*qk_suggestions(evidence), *_branch(evidence)][:_MOST]
     found = signs(evidence)
     ranked = ranked_places(evidence)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -61,18 +63,20 @@ class ChannelsLast(nn.Module):
 class FixedAffine(nn.Module):
     """``gain * (x - mean) / std + bias`` over the last axis or axis 1, with constants for mean and std.
 
-    The control arm of a trial: it starts where the normalization starts and takes no statistics afterwards.
+    The control arm of a trial: it starts where the normalization starts and takes no statistics afterwards. With
+    ``identity`` gain and bias undo the constants at first.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, constants: Standardization, *, last: bool) -> None:
+    def __init__(self, constants: Standardization, *, last: bool, identity: bool = False) -> None:
         super().__init__()
+        std = constants.std.clamp_min(EPS)
         self.register_buffer("mean", constants.mean)
-        self.register_buffer("scale", 1 / constants.std.clamp_min(EPS))
-        self.weight = nn.Parameter(torch.ones_like(constants.mean))
-        self.bias = nn.Parameter(torch.zeros_like(constants.mean))
+        self.register_buffer("scale", 1 / std)
+        self.weight = nn.Parameter(std.clone() if identity else torch.ones_like(std))
+        self.bias = nn.Parameter(constants.mean.clone() if identity else torch.zeros_like(std))
         self.last = last
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -123,9 +127,9 @@ def normalization(insertion: Insertion) -> nn.Module:
     return _laid_out(insertion, core(insertion.norm, insertion.channels))
 
 
-def fixed_affine(insertion: Insertion, constants: Standardization) -> nn.Module:
+def fixed_affine(insertion: Insertion, constants: Standardization, *, identity: bool = False) -> nn.Module:
     """The control arm: the same standardization at the start, constants afterwards, gain and bias learned."""
-    return _laid_out(insertion, FixedAffine(constants, last=not per_channel(insertion.norm)))
+    return _laid_out(insertion, FixedAffine(constants, last=not per_channel(insertion.norm), identity=identity))
 
 
 def preserving(insertion: Insertion, constants: Standardization) -> nn.Module:
@@ -136,15 +140,21 @@ def preserving(insertion: Insertion, constants: Standardization) -> nn.Module:
     """
     norm = core(insertion.norm, insertion.channels)
     if isinstance(norm, nn.BatchNorm1d):
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        with torch.no_grad():
-            norm.running_mean.copy_(constants.mean)
-            norm.running_var.copy_(constants.std.square())
-            norm.weight.copy_((constants.std.square() + norm.eps).sqrt())
-            norm.bias.copy_(constants.mean)
+        set_identity(norm, constants.mean.double().cpu().numpy(), constants.std.double().square().cpu().numpy())
         return _laid_out(insertion, norm)
     return Gate(_laid_out(insertion, norm), insertion.channels, insertion.channel_axis)
+
+
+@torch.no_grad()
+def set_identity(layer: nn.Module, mean: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]) -> None:
+    """Give the BatchNorm in ``layer`` these running statistics and the gain and bias that undo them in evaluation."""
+    norm = next(each for each in layer.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.copy_(torch.from_numpy(mean))
+    norm.running_var.copy_(torch.from_numpy(variance))
+    norm.weight.copy_((norm.running_var.double() + norm.eps).sqrt())  # of what was kept of it, not of what was given
+    norm.bias.copy_(norm.running_mean)
 
 
 def _laid_out(insertion: Insertion, inner: nn.Module) -> nn.Module:
