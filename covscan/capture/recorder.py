@@ -8,6 +8,7 @@ import numpy.typing as npt
 from covscan.capture.types import Network, Rows, SiteKey, Skip
 from covscan.data.types import Batch, Samples
 from covscan.stats import BlockMoments, SiteSummary
+from covscan.stats.origin import Grouping, Index, Origin
 
 _REPLAY_SHARE = 16
 _REPLAY_RUN = 32
@@ -46,6 +47,8 @@ class SummaryRecorder:
         self._replays: dict[tuple[SiteKey, str], Replay] = {}
         self._skipped: dict[str, str] = {}
         self._every = max(1, samples.count // _REPLAY_RUN // max(1, samples.count // _REPLAY_SHARE // _REPLAY_RUN))
+        self._batch: Batch | None = None
+        self._origins: list[tuple[Index, Index, Origin]] = []
         self._offsets: dict[int, int] = {}
         self._next = 0
 
@@ -60,7 +63,18 @@ class SummaryRecorder:
         if channels != summary.channels:
             self.skip(key.site, f"{channels} channels in a later batch, {summary.channels} in the first")
             return
-        summary.update(rows.values, batch.index[rows.sample], rows.position, batch.block[rows.sample])
+        summary.update(rows.values, self._origin(rows, batch))
+
+    def _origin(self, rows: Rows, batch: Batch) -> Origin:
+        """Where ``rows`` come from, worked out once for all sites that are read at the same places of a batch."""
+        if batch is not self._batch:
+            self._batch, self._origins = batch, []
+        for sample, position, origin in self._origins:
+            if sample is rows.sample and position is rows.position:
+                return origin
+        origin = Origin(batch.index[rows.sample], rows.position, batch.block[rows.sample])
+        self._origins.append((rows.sample, rows.position, origin))
+        return origin
 
     def wants_replay(self, batch: Batch, work: int | None = None) -> bool:
         """True for light modules, else where the batch holds one of the chosen samples."""
@@ -101,9 +115,9 @@ class SummaryRecorder:
         if kept.actual is None or kept.counterfactual is None:
             return
         rows = slice(None) if _is_light(work) else self._chosen(batch)[actual.sample]
-        block = batch.block[actual.sample[rows]]
-        kept.actual.update(actual.values[rows], block)
-        kept.counterfactual.update(counterfactual.values[rows], block)
+        grouping = Grouping(batch.block[actual.sample[rows]])
+        kept.actual.update(actual.values[rows], grouping)
+        kept.counterfactual.update(counterfactual.values[rows], grouping)
 
     def unmoved(self, name: str, key: SiteKey, reference: str) -> None:
         """Note that a module's weights are bit-equal at the reference."""

@@ -13,9 +13,12 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 def mix(value: UInt64) -> UInt64:
     """The finalizer of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64-bit integers."""
-    value = (value ^ (value >> np.uint64(30))) * _FIRST
-    value = (value ^ (value >> np.uint64(27))) * _SECOND
-    return value ^ (value >> np.uint64(31))
+    value = value ^ (value >> np.uint64(30))  # a copy, which may be changed in place
+    value *= _FIRST
+    value ^= value >> np.uint64(27)
+    value *= _SECOND
+    value ^= value >> np.uint64(31)
+    return value
 
 
 def hash_index(index: npt.ArrayLike, seed: int, stream: int = 0) -> UInt64:

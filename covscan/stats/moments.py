@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
-
-Float64 = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
+from covscan.stats.origin import Float64, Grouping, Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class BlockMoments:
         self.mean = np.zeros((blocks, channels))
         self.m2 = np.zeros((blocks, channels))
 
-    def update(self, values: npt.NDArray[np.floating], block: Index, finite: Finite = None) -> None:
+    def update(self, values: npt.NDArray[np.floating], block: Index | Grouping, finite: Finite = None) -> None:
         """Take ``values`` (rows, channels) whose rows belong to ``block`` (rows,).
 
         ``finite`` (rows, channels) is ``finite_values(values)`` where that is known already.
@@ -42,29 +40,31 @@ class BlockMoments:
         if not len(values):
             return
         finite = finite_values(values) if finite is None else finite
-        present, member = _membership(block, values.dtype)  # (blocks here,), (blocks here, rows)
+        group = block if isinstance(block, Grouping) else Grouping(block)
         if finite is ALL_FINITE:
-            count = np.repeat(member.sum(axis=1, dtype=np.float64)[:, None], values.shape[1], axis=1)
+            count = group.count[:, None]  # the same for every channel
             pivot = _rough_mean(values)
-            deviation = values - pivot
         else:
-            count = (member @ finite.astype(values.dtype)).astype(np.float64)
+            count = group.total(finite.astype(values.dtype))
             safe = np.where(finite, values, 0)
             pivot = _safe_mean(safe, finite).astype(values.dtype)
-            deviation = np.where(finite, safe - pivot, 0)
-        first, second = _sums(member, deviation)
+            values = np.where(finite, values, pivot)  # deviates by nothing
+        first, second = _sums(group, values, pivot)
         shift = np.divide(first, count, out=np.zeros_like(first), where=count > 0)
         m2 = np.maximum(second - first * shift, 0.0)
-        self._combine(present, count, pivot.astype(np.float64) + shift, m2)
+        self._combine(group.present, count, pivot.astype(np.float64) + shift, m2)
 
     def merge(self, other: "BlockMoments") -> None:
         """Add what another accumulator over the same blocks and channels has seen."""
         self._combine(np.arange(len(self.count)), other.count, other.mean, other.m2)
 
     def _combine(self, place: Index, count: Float64, mean: Float64, m2: Float64) -> None:
-        """Merge moments of the blocks at ``place`` (blocks here,), arrays (blocks here, channels)."""
-        before, old = self.count[place], self.mean[place]
-        total = before + count
+        """Merge moments of the blocks at ``place`` (blocks here,), arrays (blocks here, channels or 1)."""
+        before = self.count[place]
+        if not before.any() and count.all():
+            self.count[place], self.mean[place], self.m2[place] = count, mean, m2
+            return
+        old, total = self.mean[place], before + count
         share = np.divide(count, total, out=np.zeros_like(total), where=total > 0)
         # Where one side is empty the other's mean stands: a difference to a mean of nothing means nothing.
         delta = np.where(count > 0, mean - np.where(before > 0, old, 0.0), 0.0)
@@ -108,14 +108,6 @@ class BlockMoments:
         return made
 
 
-def _membership(block: Index, dtype: npt.DTypeLike) -> tuple[Index, npt.NDArray[np.floating]]:
-    """The blocks that have rows here, and (blocks here, rows) with one 1 in each column."""
-    present, place = np.unique(block, return_inverse=True)
-    member = np.zeros((len(present), len(block)), dtype)
-    member[place, np.arange(len(block))] = 1
-    return present, member
-
-
 def _rough_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """(channels,) a mean good enough to subtract, in the dtype of the values; a product is the quickest sum."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -123,15 +115,16 @@ def _rough_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.where(np.isfinite(mean), mean, 0).astype(values.dtype)
 
 
-def _sums(member: npt.NDArray[np.floating], deviation: npt.NDArray[np.floating]) -> tuple[Float64, Float64]:
-    """(blocks here, channels) sums of the deviations and of their squares."""
+def _sums(
+    group: Grouping, values: npt.NDArray[np.floating], pivot: npt.NDArray[np.floating]
+) -> tuple[Float64, Float64]:
+    """(blocks here, channels) sums of the deviations from ``pivot`` and of their squares."""
     with np.errstate(over="ignore", invalid="ignore"):
-        first = (member @ deviation).astype(np.float64)
-        second = (member @ np.square(deviation)).astype(np.float64)
+        first, second = group.deviations(values, pivot)
     if np.isfinite(second).all():
         return first, second
-    wide = deviation.astype(np.float64)  # squares that overflow the rows' own precision
-    return member.astype(np.float64) @ wide, member.astype(np.float64) @ np.square(wide)
+    # Squares that overflow the rows' own precision.
+    return group.deviations(values.astype(np.float64), pivot.astype(np.float64))
 
 
 def _safe_mean(values: npt.NDArray[np.floating], finite: npt.NDArray[np.bool_]) -> Float64:

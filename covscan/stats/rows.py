@@ -1,16 +1,15 @@
 """A bounded, exactly mergeable and repeatable sample of rows."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from covscan.stats.hashing import UInt64, hash_index, hash_pair
+from covscan.stats.hashing import UInt64, hash_index
+from covscan.stats.origin import Index, Origin
 
-Index = npt.NDArray[np.int64]
-
-_ROW_STREAM = 4
 _CHANNEL_STREAM = 5
 _VALUES = 2**17
 _MOST_CHANNELS = 512
@@ -37,9 +36,9 @@ class RowSample:
         self.block = np.zeros(0, np.int64)
         self.values = np.zeros((0, len(self.channels)), np.float32)  # (kept, kept channels)
 
-    def update(self, values: npt.NDArray[np.floating], sample: Index, position: Index, block: Index) -> None:
-        """Take ``values`` (rows, channels) of ``sample`` number, ``position`` and ``block``, each (rows,)."""
-        key = hash_pair(sample, position, self.seed, _ROW_STREAM)
+    def update(self, values: npt.NDArray[np.floating], origin: Origin) -> None:
+        """Take ``values`` (rows, channels) that come from ``origin``."""
+        key = origin.keys(self.seed)
         if len(self.key) >= self.capacity:
             worth = np.flatnonzero(key < self.key[-1])
         elif len(key) > self.capacity:
@@ -48,10 +47,16 @@ class RowSample:
             worth = np.arange(len(key))
         if not len(worth):
             return
-        kept = values[worth] if self._all else values[np.ix_(worth, self.channels)]
+        worth = worth[np.argsort(key[worth], kind="stable")]
         with np.errstate(over="ignore"):
-            narrow = kept.astype(np.float32)
-        self._combine(key[worth], sample[worth], position[worth], block[worth], narrow)
+            narrow = self._cut(values, worth).astype(np.float32, copy=False)
+        self._combine(key[worth], origin.sample[worth], origin.position[worth], origin.block[worth], narrow)
+
+    def _cut(self, values: npt.NDArray[np.floating], rows: Index) -> npt.NDArray[np.floating]:
+        """A copy of ``rows`` and of the channels that are kept."""
+        taken = values.take(rows, axis=0)
+        # "clip" changes nothing, since all are inside, and needs no buffer: 0.10 ms against 0.15 ms for 256 x 512.
+        return taken if self._all else taken.take(self.channels, axis=1, mode="clip")
 
     def merge(self, other: "RowSample") -> None:
         """Add what another sample with the same seed and channels has seen."""
@@ -60,6 +65,10 @@ class RowSample:
     def _combine(
         self, key: UInt64, sample: Index, position: Index, block: Index, values: npt.NDArray[np.float32]
     ) -> None:
+        """Add rows with ascending ``key``."""
+        if not len(self.key):
+            self.key, self.sample, self.position, self.block, self.values = key, sample, position, block, values
+            return
         keys = np.concatenate([self.key, key])
         order = np.argsort(keys, kind="stable")[: self.capacity]
         self.key = keys[order]
@@ -86,6 +95,7 @@ class RowSample:
         return made
 
 
+@cache
 def _choose_channels(channels: int, seed: int) -> Index:
     if channels <= _MOST_CHANNELS:
         return np.arange(channels)

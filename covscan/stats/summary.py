@@ -8,11 +8,9 @@ import numpy.typing as npt
 
 from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
-from covscan.stats.finiteness import finite_values
 from covscan.stats.moments import BlockMoments
+from covscan.stats.origin import Origin
 from covscan.stats.rows import RowSample
-
-Index = npt.NDArray[np.int64]
 
 
 class SiteSummary:
@@ -40,17 +38,16 @@ class SiteSummary:
         """Number of channels."""
         return self.moments.count.shape[1]
 
-    def update(self, values: npt.NDArray[np.floating], sample: Index, position: Index, block: Index) -> None:
-        """Take ``values`` (rows, channels); ``sample`` numbers, ``position`` and ``block`` are (rows,).
+    def update(self, values: npt.NDArray[np.floating], origin: Origin) -> None:
+        """Take ``values`` (rows, channels) that come from ``origin``.
 
         The rows of one sample must all come in the same call.
         """
-        finite = finite_values(values)
-        self.samples += len(np.unique(sample))
-        self.moments.update(values, block, finite)
+        finite = self.extremes.update(values)
+        self.samples += origin.samples
+        self.moments.update(values, origin.grouping, finite)
         self.counts.update(values, finite)
-        self.extremes.update(values, finite)
-        self.rows.update(values, sample, position, block)
+        self.rows.update(values, origin)
 
     def merge(self, other: "SiteSummary") -> None:
         """Add what another summary of the same site has seen of other samples."""

@@ -14,6 +14,7 @@ from covscan.measures.norm_dropout import _weight_power
 from covscan.measures.norm_samples import outlier_dominance, sample_variances
 from covscan.measures.norms import norm_evidence
 from covscan.stats import SiteSummary
+from covscan.stats.origin import Origin
 
 SAMPLES = 512
 
@@ -57,7 +58,7 @@ def summary_of(values, blocks=16, samples=None):
     position = np.zeros(len(values), np.int64)
     for number in range(len(position)):
         position[number] = np.sum(sample[:number] == sample[number])
-    made.update(values, sample, position, sample % blocks)
+    made.update(values, Origin(sample, position, sample % blocks))
     return made
 
 

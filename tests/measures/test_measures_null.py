@@ -8,6 +8,7 @@ from covscan.measures import geometry as geo
 from covscan.measures import moments as mom
 from covscan.measures.compare import compare, noise_floors
 from covscan.stats import Moments, SiteSummary
+from covscan.stats.origin import Origin
 
 N, CHANNELS = 1000, 400
 H = 2 / N
@@ -16,7 +17,7 @@ H = 2 / N
 def summary(values, seed=0, blocks=32, first=0):
     made = SiteSummary(values.shape[1], blocks, seed)
     index = np.arange(first, first + len(values))
-    made.update(values, index, index * 0, index % blocks)
+    made.update(values, Origin(index, index * 0, index % blocks))
     return made
 
 

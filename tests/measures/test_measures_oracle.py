@@ -12,12 +12,13 @@ from covscan.measures.movement import nonfinite_weights, shift_per_weight_moveme
 from covscan.measures.replicates import groups_of, jackknife_error, student_quantile
 from covscan.measures.result import Result, judge
 from covscan.stats import SiteSummary
+from covscan.stats.origin import Origin
 
 
 def summary(values, seed=0, blocks=32, positions=1):
     made = SiteSummary(values.shape[1], blocks, seed)
     sample = np.arange(len(values)) // positions
-    made.update(values, sample, np.arange(len(values)) % positions, sample % blocks)
+    made.update(values, Origin(sample, np.arange(len(values)) % positions, sample % blocks))
     return made
 
 

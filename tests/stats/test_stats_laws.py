@@ -12,6 +12,7 @@ from covscan.registry import resolve
 from covscan.stats import ACCUMULATORS, BlockMoments, RowSample, SiteSummary
 from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
+from covscan.stats.origin import Origin
 
 BLOCKS, CHANNELS = 5, 3
 
@@ -30,7 +31,7 @@ def feed(name, accumulator, values, samples):
     if name == "moments":
         accumulator.update(values, block)
     elif name == "rows":
-        accumulator.update(values, samples, np.zeros_like(samples), block)
+        accumulator.update(values, Origin(samples, np.zeros_like(samples), block))
     else:
         accumulator.update(values)
 
@@ -118,7 +119,7 @@ def test_summary_state_rebuilds():
     values = np.random.default_rng(0).normal(size=(12, CHANNELS))
     index = np.arange(12)
     one = SiteSummary(CHANNELS, BLOCKS, seed=1, saturation=(-1.0, 1.0))
-    one.update(values, index, index * 0, index % BLOCKS)
+    one.update(values, Origin(index, index * 0, index % BLOCKS))
     rebuilt = SiteSummary.from_state(one.state())
     assert rebuilt.samples == 12
     assert rebuilt.channels == CHANNELS
@@ -126,8 +127,8 @@ def test_summary_state_rebuilds():
     for part in ("moments", "counts", "extremes", "rows"):
         same(getattr(one, part), getattr(rebuilt, part))
     half, rest = (SiteSummary(CHANNELS, BLOCKS, 1, (-1.0, 1.0)) for _ in range(2))
-    half.update(values[:5], index[:5], index[:5] * 0, index[:5] % BLOCKS)
-    rest.update(values[5:], index[5:], index[5:] * 0, index[5:] % BLOCKS)
+    half.update(values[:5], Origin(index[:5], index[:5] * 0, index[:5] % BLOCKS))
+    rest.update(values[5:], Origin(index[5:], index[5:] * 0, index[5:] % BLOCKS))
     half.merge(rest)
     assert half.samples == 12
     same(half.moments, BlockMoments.from_state(one.moments.state()))

@@ -7,6 +7,7 @@ from covscan.stats import BlockMoments, RowSample
 from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
 from covscan.stats.hashing import hash_index, hash_pair
+from covscan.stats.origin import Origin
 
 
 def streamed(values, batch):
@@ -94,7 +95,7 @@ def test_rows_with_the_smallest_hash_are_kept():
     index = np.arange(2000)
     for start in range(0, 2000, 300):
         part = slice(start, start + 300)
-        sample.update(values[part], index[part], index[part] * 0, index[part] % 7)
+        sample.update(values[part], Origin(index[part], index[part] * 0, index[part] % 7))
     key = hash_pair(index, index * 0, 5, 4)
     expected = np.argsort(key)[:256]
     assert sample.sample.tolist() == expected.tolist()

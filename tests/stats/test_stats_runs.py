@@ -1,0 +1,92 @@
+"""Rows that stand in runs of one block are summed run by run, which must give what a sum over the block gives."""
+
+import numpy as np
+import pytest
+
+from covscan.stats import BlockMoments
+from covscan.stats.extremes import Extremes
+from covscan.stats.finiteness import ALL_FINITE
+from covscan.stats.origin import Grouping, Origin
+from covscan.stats.rows import RowSample
+
+BLOCKS = 5
+RUNS = {
+    "equal": np.repeat([3, 0, 4, 1], 32),
+    "two samples of one block": np.repeat([2, 2, 0, 2], 16),
+    "long": np.repeat([1, 0], 600),
+    "longer than a slab": np.repeat([1, 0, 1], 128 * 9),
+    "ragged": np.repeat([1, 0, 4, 2], [32, 17, 32, 5]),
+    "short": np.arange(40) % BLOCKS,
+    "one": np.array([2]),
+}
+
+
+def moments_of(values, block):
+    moments = BlockMoments(BLOCKS, values.shape[1])
+    moments.update(values, block)
+    return moments
+
+
+@pytest.mark.parametrize("block", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize(
+    ("dtype", "offset", "scale", "rtol"),
+    [(np.float64, 1e4, 1e-3, 1e-9), (np.float32, 1e4, 1e-2, 1e-5), (np.float32, 1e30, 1e28, 1e-5)],
+)
+def test_moments_are_those_of_each_blocks_rows(block, dtype, offset, scale, rtol):
+    values = np.random.default_rng(0).normal(offset, scale, (len(block), 33)).astype(dtype)
+    found = moments_of(values, block)
+    for number in range(BLOCKS):
+        rows = values[block == number].astype(np.float64)
+        assert (found.count[number] == len(rows)).all()
+        if len(rows):
+            np.testing.assert_allclose(found.mean[number], rows.mean(axis=0), rtol=1e-6)
+            exact = np.square(rows - rows.mean(axis=0)).sum(axis=0)
+            np.testing.assert_allclose(found.m2[number], exact, rtol=rtol, atol=rtol * scale**2)
+
+
+@pytest.mark.parametrize("block", RUNS.values(), ids=RUNS)
+def test_rows_with_values_left_out_are_summed_in_runs_too(block):
+    values = np.random.default_rng(0).normal(3, 1, (len(block), 4))
+    values[::7, 1], values[:, 3] = np.nan, np.inf
+    found = moments_of(values, block)
+    for number in np.unique(block):
+        rows = values[block == number]
+        np.testing.assert_array_equal(found.count[number], np.isfinite(rows).sum(axis=0))
+        kept = rows[np.isfinite(rows[:, 1]), 1]
+        if len(kept):
+            np.testing.assert_allclose(found.mean[number, 1], kept.mean(), rtol=1e-12)
+            np.testing.assert_allclose(found.m2[number, 1], np.square(kept - kept.mean()).sum(), atol=1e-10)
+
+
+def test_runs_are_found_where_samples_have_as_many_rows():
+    equal = Grouping(np.repeat([4, 1, 1], 32))
+    assert equal.present.tolist() == [1, 4]
+    assert equal.count.tolist() == [64, 32]
+    np.testing.assert_array_equal(equal.total(np.ones((96, 2), np.float32)), [[64, 64], [32, 32]])
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (7, 3), (32, 3), (48, 64), (64, 2000)])
+def test_extremes_of_rows_side_by_side(shape):
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    extremes = Extremes(shape[1])
+    assert extremes.update(values) is ALL_FINITE
+    np.testing.assert_array_equal(extremes.low, values.min(axis=0))
+    np.testing.assert_array_equal(extremes.high, values.max(axis=0))
+    values[0, 1], values[-1, 2] = np.nan, np.inf
+    np.testing.assert_array_equal(extremes.update(values), np.isfinite(values))
+    assert np.isfinite(extremes.high).all()
+
+
+def test_an_origin_works_out_hashes_per_seed():
+    origin = Origin(np.array([5, 5, 7]), np.array([0, 3, 1]), np.array([0, 0, 1]))
+    assert origin.samples == 2
+    assert (origin.keys(1) != origin.keys(2)).all()
+    assert origin.keys(1) is origin.keys(1)
+
+
+def test_the_first_rows_are_a_copy():
+    values = np.ones((3, 2), np.float32)
+    rows = RowSample(2, seed=0)
+    rows.update(values, Origin(np.arange(3), np.zeros(3, np.int64), np.arange(3)))
+    values[:] = 9
+    assert (rows.values == 1).all()
