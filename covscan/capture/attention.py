@@ -1,5 +1,6 @@
 """Seeing attention logits, which no module outputs."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,33 +31,32 @@ class Logits:
 
         sample, position = reader.places(self.shape[2])
         values = np.zeros((len(sample), self.shape[1]), np.float32)
-        for number in np.unique(sample):
-            mine = np.flatnonzero(sample == number)
-            queries = torch.from_numpy(position[mine]).to(self._query.device)
-            query = self._query[number].index_select(1, queries).float()  # (heads, read, d)
-            logits = query @ self._key[number].float().transpose(-1, -2) * self._scale  # (heads, read, keys)
-            logits, allowed = self._restrict(logits, int(number), queries)
-            largest = torch.where(allowed, logits.abs(), torch.zeros_like(logits)).amax(dim=-1)
-            values[mine] = largest.T.cpu().numpy()
+        queries = torch.from_numpy(position).to(self._query.device)
+        starts = np.searchsorted(sample, np.arange(self.shape[0] + 1))
+        for number, (start, end) in enumerate(itertools.pairwise(starts.tolist())):
+            if start < end:
+                values[start:end] = self._largest(number, queries[start:end]).T.cpu().numpy()
         return Rows(values=values, sample=sample, position=position)
 
-    def _restrict(
-        self, logits: "torch.Tensor", sample: int, queries: "torch.Tensor"
-    ) -> "tuple[torch.Tensor, torch.Tensor]":
+    def _largest(self, sample: int, queries: "torch.Tensor") -> "torch.Tensor":
+        """(heads, read) of one sample."""
         import torch
 
-        allowed = torch.ones_like(logits, dtype=torch.bool)
-        if self._causal:
-            keys = torch.arange(logits.shape[-1], device=logits.device)
-            allowed = allowed & (keys[None, :] <= queries[:, None])
+        query = self._query[sample].index_select(1, queries).float()  # (heads, read, d)
+        logits = (query @ self._key[sample].float().transpose(-1, -2)).mul_(self._scale)  # (heads, read, keys)
+        allowed = None
         if self._mask is not None:
             mask = self._mask.expand(*self.shape)[sample].index_select(1, queries)
             if mask.dtype == torch.bool:
-                allowed = allowed & mask
+                allowed = mask
             else:
-                allowed = allowed & (mask > _MASKED)
-                logits = logits + mask.float().clamp_min(_MASKED)
-        return logits, allowed
+                allowed = mask > _MASKED
+                logits += mask.float().clamp_min(_MASKED)
+        if self._causal:
+            before = torch.arange(logits.shape[-1], device=logits.device)[None, :] <= queries[:, None]
+            allowed = before if allowed is None else allowed & before
+        largest = logits.abs_()
+        return (largest if allowed is None else largest.masked_fill_(~allowed, 0)).amax(dim=-1)
 
 
 class Scores:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Index = npt.NDArray[np.int64]
 Valid = npt.NDArray[np.bool_]
 _POSITION_STREAM = 1
+_LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
+_SLAB = 2**16
+"""Positions hashed at once, so that what lies between the first pass and the last stays in the cache."""
 
 
 class UnreadableError(Exception):
@@ -79,16 +82,22 @@ class Reader:
 
     def _select(self, count: int, mask: Valid | None) -> tuple[Index, Index]:
         batch = self._batch
-        valid = np.ones((batch.n, count), bool) if mask is None else mask
-        if self._limit is not None and count > self._limit:
-            scores = hash_pair(batch.index[:, None], np.arange(count), self._seed, _POSITION_STREAM)
-            scores = np.where(valid, scores, np.uint64(0xFFFFFFFFFFFFFFFF))
-            nearest = np.argpartition(scores, self._limit - 1, axis=1)[:, : self._limit]
-            chosen = np.zeros_like(valid)
-            np.put_along_axis(chosen, nearest, values=True, axis=1)
-            valid = valid & chosen
-        sample, position = np.nonzero(valid)
-        return sample.astype(np.int64), position.astype(np.int64)
+        if self._limit is None or count <= self._limit:
+            sample, position = np.nonzero(np.ones((batch.n, count), bool) if mask is None else mask)
+            return sample.astype(np.int64), position.astype(np.int64)
+        nearest = np.empty((batch.n, self._limit), np.int64)
+        few = max(1, _SLAB // count)
+        for start in range(0, batch.n, few):
+            part = slice(start, start + few)
+            scores = hash_pair(batch.index[part, None], np.arange(count), self._seed, _POSITION_STREAM)
+            if mask is not None:
+                scores[~mask[part]] = _LAST
+            nearest[part] = np.argpartition(scores, self._limit - 1, axis=1)[:, : self._limit]
+        sample, position = np.repeat(np.arange(batch.n), self._limit), np.sort(nearest, axis=1).ravel()
+        if mask is None:
+            return sample, position
+        inside = mask[sample, position]
+        return sample[inside], position[inside]
 
 
 def _gather(moved: "torch.Tensor", row: Index, position: Index, sizes: tuple[int, ...]) -> Float:
