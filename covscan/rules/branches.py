@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from covscan.report.types import Candidate, Site
 from covscan.rules.evidence import Evidence
 from covscan.rules.lookup import graph_of, hidden_layers, is_sequence, last
-from covscan.rules.patches import sequential
 from covscan.rules.residual_growth import Growth, growth
+from covscan.surgery.code import sequential
 
 
 @dataclass(frozen=True, slots=True)

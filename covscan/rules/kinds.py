@@ -33,11 +33,6 @@ def choose(evidence: Evidence, place: Place) -> Choice:
     return _linear(used, evidence.train_batch_size)
 
 
-def groups_for(channels: int) -> int:
-    """The most groups, at most 32, that divide the channels into equal groups of at least two."""
-    return next((g for g in (32, 16, 8, 4, 2) if channels % g == 0 and channels // g >= 2), 1)
-
-
 def _sequence(used: Counter[str]) -> Choice:
     if used["rms"] > used["layer"]:
         return Choice(

@@ -1,6 +1,5 @@
 """Putting layers into a live model by hooks: nothing is renamed, nothing is replaced, and all of it comes out again."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,9 @@ from torch import nn
 
 from covscan.capture.tensors import first_tensor
 from covscan.errors import UsageError
-from covscan.surgery.layers import EPS, Standardization, per_channel
-from covscan.surgery.types import Insertion
+from covscan.surgery.layers import EPS, Standardization
+from covscan.surgery.types import Insertion, per_channel
+from covscan.surgery.wrappers import exchanged
 
 Builder = Callable[[Insertion], nn.Module]
 Seen = Callable[[Insertion, torch.Tensor], torch.Tensor | None]
@@ -110,7 +110,7 @@ def _behind(insertion: Insertion, act: Seen) -> Callable[[nn.Module, Any, Any], 
         del module, arguments
         old = first_tensor(output)
         new = None if old is None else act(insertion, old)
-        return None if old is None or new is None else _exchanged(output, old, new)
+        return None if old is None or new is None else exchanged(output, old, new)
 
     return hook
 
@@ -122,25 +122,6 @@ def _in_front(insertion: Insertion, act: Seen) -> Callable[[nn.Module, Any, Any]
         new = None if old is None else act(insertion, old)
         if old is None or new is None:
             return None
-        return _exchanged(arguments, old, new), _exchanged(keywords, old, new)
+        return exchanged(arguments, old, new), exchanged(keywords, old, new)
 
     return hook
-
-
-def _exchanged(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
-    """``value`` with ``new`` wherever it holds ``old`` itself, nested as before."""
-    if value is old:
-        return new
-    if isinstance(value, tuple) and hasattr(value, "_fields"):  # packed sequences are such too
-        return type(value)(*(_exchanged(item, old, new) for item in value))
-    if isinstance(value, tuple | list):
-        return type(value)(_exchanged(item, old, new) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and not isinstance(value, dict):
-        fields = {f.name: _exchanged(getattr(value, f.name), old, new) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **fields)
-    if isinstance(value, dict):
-        for key, item in value.items():  # in place: model outputs are dicts with constructors of their own
-            if item is old or isinstance(item, tuple | list | dict):
-                value[key] = _exchanged(item, old, new)
-        return value
-    return value

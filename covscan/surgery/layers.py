@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from covscan.surgery.types import Insertion, groups_for
+from covscan.surgery.types import Insertion, groups_for, per_channel
 
 EPS = 1e-5
 
@@ -100,11 +100,6 @@ class Gate(nn.Module):
         shape = [1] * x.ndim
         shape[self.channel_axis] = -1
         return x + self.gate.view(shape) * (self.norm(x) - x)
-
-
-def per_channel(norm: str) -> bool:
-    """Whether a normalization has a mean and a scale for each channel, as BatchNorm has."""
-    return norm.startswith(("BatchNorm", "SyncBatchNorm", "InstanceNorm", "GroupNorm"))
 
 
 def core(norm: str, channels: int) -> nn.Module:

@@ -39,6 +39,11 @@ class Insertion:
         return f"{self.norm} {'behind' if self.position == 'after' else 'in front of'} {self.site}"
 
 
+def per_channel(norm: str) -> bool:
+    """Whether a normalization has a mean and a scale for each channel, as BatchNorm has."""
+    return norm.startswith(("BatchNorm", "SyncBatchNorm", "InstanceNorm", "GroupNorm"))
+
+
 def groups_for(channels: int) -> int:
     """The most groups, at most 32, that divide the channels into equal groups of at least two."""
     return next((g for g in (32, 16, 8, 4, 2) if channels % g == 0 and channels // g >= 2), 1)

@@ -11,9 +11,9 @@ from torch import nn
 
 from covscan.rules import judge
 from covscan.rules.candidates import find_candidates
-from covscan.rules.kinds import groups_for
-from covscan.rules.patches import constructor, module_path
 from covscan.rules.suggestions import suggest
+from covscan.surgery.code import module_path
+from covscan.surgery.types import constructor, groups_for
 
 IMAGE = ("N", 64, 8, 8)
 TOKENS = ("N", 8, 64)
