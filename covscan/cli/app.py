@@ -308,6 +308,92 @@ def insert(
     raise typer.Exit(run(context.params))
 
 
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, metavar="N", rich_help_panel=options.EVIDENCE, help="How often to repeat.")
+]
+Steps = Annotated[
+    int, typer.Option("--steps", min=2, metavar="N", rich_help_panel=options.EVIDENCE, help="Of each training.")
+]
+Rates = Annotated[
+    int,
+    typer.Option(
+        "--rates", min=3, metavar="N", rich_help_panel=options.EVIDENCE, help="Learning rates, sqrt(10) apart."
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="PATH",
+        rich_help_panel=options.EVIDENCE,
+        help="Keep each finished training in this file, and do not repeat those that are there.",
+    ),
+]
+ExpectGain = Annotated[
+    float | None,
+    typer.Option(
+        "--expect-gain",
+        metavar="PERCENT",
+        rich_help_panel=options.EVIDENCE,
+        help="Exit with 1 unless the lower end of the gain's interval is at least this.",
+    ),
+]
+ProofPath = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="Write the proof as JSON."),
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Train with and without a normalization, and say what it gains.",
+    epilog=f"""\b
+Examples:
+  covscan prove --model nets.py:build --data sample.npz --target y --loss cross_entropy --optimizer sgd --lr 0.1 \\
+    --site fc3 --norm BatchNorm1d runs/ckpt-0.pt
+  covscan prove ... --report report.json --resume proof.jsonl --expect-gain 5 runs/
+
+{CODES}""",
+)
+def prove(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    site: Site = None,
+    position: Side = None,
+    norm: Norm = None,
+    report: FromReport = None,
+    rank: Rank = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    train_batch_size: options.TrainBatchSize = None,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    seeds: Seeds = 5,
+    steps: Steps = 200,
+    rates: Rates = 7,
+    resume: Resume = None,
+    expect_gain: ExpectGain = None,
+    output: ProofPath = None,
+    form: options.ShortFormat = "text",
+    quiet: options.Quiet = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Train a little with and without a normalization, over learning rates and seeds, and say what it gains."""
+    from covscan.cli.prove import run
+
+    raise typer.Exit(run(context.params))
+
+
 def command() -> Any:
     """The whole command line, as typer's own object for it."""
     return typer.main.get_command(app)

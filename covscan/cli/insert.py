@@ -66,7 +66,7 @@ def _request(words: Mapping[str, Any]) -> Request:
     output = Path(os.path.realpath(words["output"]))
     code = _code(words, output)
     if words["report"] is not None:
-        return replace(_suggested(words), output=output, code=code)
+        return replace(suggested(words), output=output, code=code)
     if words["rank"] is not None:
         raise UsageError(
             "bad-option", "--rank chooses among the suggestions of a report", hint="add --report REPORT.json"
@@ -82,7 +82,8 @@ def _request(words: Mapping[str, Any]) -> Request:
     return Request(words["site"], cast(Literal["before", "after"], position), words["norm"], output, code)
 
 
-def _suggested(words: Mapping[str, Any]) -> Request:
+def suggested(words: Mapping[str, Any]) -> Request:
+    """What a suggestion of the report named by --report says: the one that --rank names, else the first."""
     from covscan.report import read
 
     for name in ("site", "position"):

@@ -91,7 +91,11 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
 
 def write_outputs(report: Report, outputs: Sequence[Output], *, verbose: bool) -> None:
     """Render the report into its files; where one cannot be written, none is replaced."""
-    texts = [(output.path, render(report, output.format, Look(verbose=verbose))) for output in outputs]
+    replace_files([(output.path, render(report, output.format, Look(verbose=verbose))) for output in outputs])
+
+
+def replace_files(texts: Sequence[tuple[Path, str]]) -> None:
+    """Write texts into files; where one cannot be written, none is replaced. Raises UsageError."""
     prepared: list[tuple[Path, Path]] = []
     try:
         for path, text in texts:

@@ -71,12 +71,12 @@ def gain(without: Sequence[float], with_: Sequence[float]) -> Gain:
 
 def largest_stable(curves: Mapping[int, Sequence[Curve]], starts: Sequence[float]) -> int | None:
     """The highest rung at which every seed stays finite and ends below its start, None where none does."""
-    stable = [
-        rung
-        for rung, seeds in curves.items()
-        if all(all(map(math.isfinite, c.losses)) and _end(c) < start for c, start in zip(seeds, starts, strict=True))
-    ]
-    return max(stable, default=None)
+    return max((rung for rung, seeds in curves.items() if stable(seeds, starts)), default=None)
+
+
+def stable(seeds: Sequence[Curve], starts: Sequence[float]) -> bool:
+    """Whether every seed stays finite and ends below its start."""
+    return all(all(map(math.isfinite, c.losses)) and _end(c) < start for c, start in zip(seeds, starts, strict=True))
 
 
 def speed_up(without: Sequence[Curve], with_: Sequence[Curve]) -> tuple[float, bool] | None:

@@ -38,10 +38,13 @@ _FORWARDS_A_STEP = 3
 _FEWEST_PAIRS = 2
 
 
-def open_bench(source: TorchSource, settings: Settings, measured: Samples, seeds: int = SEEDS) -> tuple[Bench, Starts]:
+def open_bench(
+    source: TorchSource, settings: Settings, measured: Samples, seeds: int = SEEDS, held_out: float = 0.0
+) -> tuple[Bench, Starts]:
     """Everything that a training needs, from the user's settings. Raises UsageError.
 
-    ``measured`` are the samples of the measurement, which serve where the data cannot be read a second time.
+    ``measured`` are the samples of the measurement, which serve where the data cannot be read a second time;
+    ``held_out`` is the share of the samples that is not trained on.
     """
     if settings.loss is None:
         raise UsageError("no-loss", "training evidence needs a loss", hint="add --loss cross_entropy --target NAME")
@@ -54,7 +57,7 @@ def open_bench(source: TorchSource, settings: Settings, measured: Samples, seeds
     batch_size = settings.train_batch_size or settings.batch_size
     wanted = replace(settings, samples=settings.train_samples, batch_size=max(_READ_AT_ONCE, batch_size))
     samples = measured if isinstance(settings.data, Iterator) else open_samples(wanted)
-    pool = Pool(samples, batch_size, _binder(model, device), device)
+    pool = Pool(samples, batch_size, _binder(model, device), device, held_out)
     bench = Bench(model, pool, objective, trainer, starts.states, device, preserve=starts.trained)
     _check(bench)
     return bench, starts

@@ -15,6 +15,8 @@ from covscan.data.types import Batch, Samples
 BYTES = 1 << 30
 """What the pool may hold in memory; what comes after it is left out, and ``Pool.complete`` is False."""
 
+_HELD_AT_ONCE = 256
+
 Bind = Callable[[Batch], Bound]
 
 
@@ -54,7 +56,14 @@ class Pool:
     goes through every sample once, in a new order, and a batch holds samples of one shape.
     """
 
-    def __init__(self, samples: Samples, batch_size: int, bind: Bind, device: "torch.device | str" = "cpu") -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        bind: Bind,
+        device: "torch.device | str" = "cpu",
+        held_out: float = 0.0,
+    ) -> None:
         self._device = device
         groups: dict[str, list[Batch]] = {}
         held, self.complete = 0, True
@@ -65,7 +74,18 @@ class Pool:
                 self.complete = False
                 break
             groups.setdefault(repr(_shapes(everything, batch.n)), []).append(batch)
-        self._groups = [self._bound(_joined(group), bind) for group in groups.values()]
+        whole = [_joined(group) for group in groups.values()]
+        self.held_out: tuple[Draw, ...] = ()
+        """The samples that ``draws`` never gives, in batches of at most 256."""
+        if held_out:
+            parts = [_split(batch, held_out) for batch in whole]
+            whole = [kept for kept, _ in parts]
+            self.held_out = tuple(
+                group.draw(torch.from_numpy(rows).to(device))
+                for group in (self._bound(apart, bind) for _, apart in parts)
+                for rows in np.array_split(np.arange(group.n), -(-group.n // _HELD_AT_ONCE))
+            )
+        self._groups = [self._bound(batch, bind) for batch in whole]
         self.count = sum(group.n for group in self._groups)
         self.batch_size = max(1, min(batch_size, *(max(1, group.n // 2) for group in self._groups)))
         """What was asked for, or half of the smallest group."""
@@ -104,6 +124,28 @@ class Pool:
             array = array.astype(np.int64)
         found = torch.from_numpy(np.require(array, requirements=("C", "W"))).to(self._device)
         return found.float() if found.dtype == torch.float64 else found
+
+
+def _split(batch: Batch, share: float) -> tuple[Batch, Batch]:
+    """The samples to train on, and a share of them, evenly spread, to look at afterwards."""
+    count = min(batch.n - 1, max(1, round(share * batch.n)))
+    apart = np.zeros(batch.n, bool)
+    apart[np.linspace(0, batch.n - 1, count).astype(int)] = True
+    return _rows(batch, ~apart), _rows(batch, apart)
+
+
+def _rows(batch: Batch, chosen: npt.NDArray[np.bool_]) -> Batch:
+    def pick(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return array[chosen] if array.shape[:1] == (batch.n,) else array
+
+    return Batch(
+        index=batch.index[chosen],
+        block=batch.block[chosen],
+        positional=map_arrays(pick, batch.positional),
+        named=map_arrays(pick, dict(batch.named)),
+        target=map_arrays(pick, batch.target),
+        mask=None if batch.mask is None else batch.mask[chosen],
+    )
 
 
 def _map_tensors(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:

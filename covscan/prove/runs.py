@@ -44,9 +44,14 @@ AS_IT_IS = Arm()
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Training loss before each update, nan from the step on at which it was not finite any more."""
+    """Training loss before each update, nan from the step on at which it was not finite any more.
+
+    ``held_out`` is the loss in evaluation mode, after the last update, on samples that were not trained on; None where
+    none were held out, nan where the loss was not finite any more.
+    """
 
     losses: tuple[float, ...]
+    held_out: float | None = None
 
 
 @dataclass(slots=True)
@@ -69,15 +74,22 @@ class Bench:
     steps: int = 0
     forwards: int = 0
     tick: Callable[[int], None] = lambda steps: None
+    keep: Callable[[Arm, float, int, Curve], None] = lambda arm, rate, seed, curve: None
+    """Told of every finished curve."""
     _curves: dict[tuple[Arm, float, int], Curve] = field(default_factory=dict)
     _starts: dict[int, float] = field(default_factory=dict)
+    _inside: tuple[nn.Module, ...] = ()
+
+    def known(self, arm: Arm, rate: float, seed: int, curve: Curve) -> None:
+        """Take a curve from an earlier run for granted."""
+        self._curves[arm, rate, seed] = curve
 
     def curve(self, arm: Arm, rate: float, seed: int, steps: int) -> Curve:
         """Train for so many steps at a learning rate, batches and random numbers chosen by ``seed``."""
         known = self._curves.get((arm, rate, seed))
         if known is None or len(known.losses) < steps:
             known = self._curves[arm, rate, seed] = self._train(arm, rate, seed, steps)
-        return Curve(known.losses[:steps])
+        return known if len(known.losses) == steps else Curve(known.losses[:steps])
 
     def loss(self, draw: Draw) -> torch.Tensor:
         """The objective on a batch with the model as it is now."""
@@ -105,6 +117,7 @@ class Bench:
             try:
                 _restore(self.model, self.starts[seed % len(self.starts)])
                 layers = self._layers(arm, seed)
+                self._inside = tuple(layers.values())
                 self.model.train()
                 for layer in layers.values():
                     layer.train()
@@ -155,9 +168,23 @@ class Bench:
                     break
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
+            held_out = self._held_out() if self.pool.held_out else None
         self.steps += len(losses)
         self.tick(len(losses))
-        return Curve((*losses, *[float("nan")] * (steps - len(losses))))
+        curve = Curve((*losses, *[math.nan] * (steps - len(losses))), held_out)
+        self.keep(arm, rate, seed, curve)
+        return curve
+
+    @torch.no_grad()
+    def _held_out(self) -> float:
+        """Mean loss on what was held out, in evaluation mode."""
+        self.model.eval()
+        for layer in self._inside:
+            layer.eval()
+        losses = [(float(self.loss(draw)), draw.n) for draw in self.pool.held_out]
+        self.forwards += len(losses)
+        mean = sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+        return mean if math.isfinite(mean) else math.nan
 
     def reseed(self, seed: int, step: int) -> None:
         """Give dropout the same numbers in every arm.

@@ -72,7 +72,7 @@ class FixedAffine(nn.Module):
 
     def __init__(self, constants: Standardization, *, last: bool, identity: bool = False) -> None:
         super().__init__()
-        std = constants.std.clamp_min(EPS)
+        std = (constants.std.square() + EPS).sqrt()  # as the normalization itself would divide
         self.register_buffer("mean", constants.mean)
         self.register_buffer("scale", 1 / std)
         self.weight = nn.Parameter(std.clone() if identity else torch.ones_like(std))
