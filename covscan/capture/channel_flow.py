@@ -47,9 +47,16 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _tagged(self, args: Any) -> list[_Tagged]:
-        """Shapes and layouts of the arguments that have one, before the operation changes them."""
+        """Shapes and layouts of the arguments that have one, before the operation changes them.
+
+        The layout of a packed sequence is that of its padded form, and says nothing about the rows it is stored as.
+        """
         found = ((tensor, self._known.layout(tensor)) for tensor in tensors_in(args) if not tensor.is_nested)
-        return [(tuple(tensor.shape), layout) for tensor, layout in found if layout is not None]
+        return [
+            (tuple(tensor.shape), layout)
+            for tensor, layout in found
+            if layout is not None and layout.channel_axis < tensor.ndim
+        ]
 
 
 def _layout_of(name: str, args: Any, before: list[_Tagged], made: tuple[int, ...]) -> Layout | None:
