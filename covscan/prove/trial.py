@@ -18,11 +18,12 @@ HORIZONS = (120, 90, 60, 45, 30)
 _FIRST_LOOK = 30
 _RUNGS_OF_AN_ARM = 3.8
 _RUNGS_OF_THE_BASE = 6.0
-_EXTRA_ARMS = 6
-"""All places at once, two fixed affines, two other kinds, warm-up."""
+_EXTRA_ARMS = 7
+"""All places at once, three fixed affines, two other kinds, warm-up."""
 _FEWEST = 3
-_CONTROLLED = 2
-"""So many of the best places are tried with another kind, and against a fixed affine."""
+_OTHER_KINDS, _CONTROLLED = 2, 3
+"""So many of the best places are tried with another kind, and so many against a fixed affine."""
+_PROMISING = 0.02
 _WARMUP = 5
 _ALIKE = 0.02
 _Z = 1.6449
@@ -134,7 +135,7 @@ def _with_other_kinds(
 ) -> dict[Insertion, Outcome]:
     """The outcomes, with another kind in a place where it is clearly better than the first choice."""
     chosen = dict(outcomes)
-    for one in kept[:_CONTROLLED]:
+    for one in kept[:_OTHER_KINDS]:
         other = others.get(one.place)
         if other is None:
             continue
@@ -192,9 +193,10 @@ def _with_controls(
     ladder: Ladder,
     each: Round,
 ) -> dict[Place, PlaceTrial]:
-    """The best places with what a fixed affine of the same initial standardization gains there."""
+    """The best places that gain something, with what a fixed affine of the same initial standardization gains there."""
     controlled = dict(found)
-    for one in sorted(outcomes, key=lambda one: -gain_of(base, outcomes[one]).value)[:_CONTROLLED]:
+    best = sorted(outcomes, key=lambda one: -gain_of(base, outcomes[one]).value)[:_CONTROLLED]
+    for one in [one for one in best if gain_of(base, outcomes[one]).value > _PROMISING]:
         outcome = _train(bench, Arm((one,), "affine"), base, ladder, each)
         affine, over = gain_of(base, outcome), gain(outcome.chosen(), outcomes[one].chosen())
         pooled = pooled_variance([affine, over])

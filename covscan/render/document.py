@@ -12,6 +12,7 @@ from covscan.render.content import (
     shifts,
     statistics,
     suggestions,
+    trials,
 )
 from covscan.render.look import Look
 from covscan.report.types import Report
@@ -28,6 +29,9 @@ def document(report: Report, look: Look) -> Iterator[Section]:
         yield measures.section(report, look)
     yield findings.section(report, look)
     yield suggestions.section(report, look)
+    trained = trials.section(report)
+    if trained is not None:
+        yield trained
     if report.candidates:
         yield suggestions.candidates(report, look)
     yield coverage.section(report, look)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from covscan.render.content.gains import change
 from covscan.rules.attention import qk_suggestions
 from covscan.rules.blind_spots import may_be_folded
 from covscan.rules.branches import branch_output
@@ -11,7 +12,6 @@ from covscan.rules.firing import Firing
 from covscan.rules.gates import signs
 from covscan.rules.lookup import graph_of, hidden_layers
 from covscan.rules.suggestions import suggest
-from covscan.rules.tried import gain_words
 from covscan.rules.verdicts import as_gain
 from covscan.rules.words import number, plural
 
@@ -59,7 +59,7 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
         where = "behind" if suggestion.position == "after" else "in front of"
         shown = suggestion.gain
         if shown is not None:
-            why = f"{gain_words(shown)} of the area under the training loss in a short trial"
+            why = f"{change(shown)} of the area under the training loss in a short trial"
         elif suggestion.tier == "probe":
             why = "one step with it lowers the loss further"
         else:
@@ -159,7 +159,7 @@ def _nothing_gained(trials: "Trials", every: int, bare: int) -> Firing:
     best = trials.places[0]
     shown = as_gain(best.gain or best.probe)
     how = "short trainings" if trials.tier == "trial" else "one-step probes"
-    most = f"; the most is {gain_words(shown)} at {best.insertion.site}" if shown is not None else ""
+    most = f"; the most is {change(shown)} at {best.insertion.site}" if shown is not None else ""
     return Firing(
         severity="info",
         message=f"no normalization is suggested: in {how} none of {plural(len(trials.places), 'place')} gained more "

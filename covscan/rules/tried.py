@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from covscan.report.types import Candidate, Gain, Suggestion
+from covscan.render.content.gains import change
+from covscan.report.types import Candidate, Suggestion
 from covscan.rules.candidates import judged_places
 from covscan.rules.evidence import Evidence
 from covscan.rules.kinds import choose
@@ -27,14 +28,6 @@ def tried_suggestions(evidence: Evidence) -> Iterator[Suggestion]:
         trial = trials.of(candidate.site, candidate.position)
         if trial is not None and promising(trial):
             yield _suggestion(evidence, trials, trial, candidate, place)
-
-
-def gain_words(gain: Gain) -> str:
-    """``-41 % [-52, -30]``: the change of a loss, so that less is better."""
-    middle = f"{-100 * gain.value:+.0f} %"
-    if gain.low is None or gain.high is None:
-        return middle
-    return f"{middle} [{-100 * gain.high:+.0f}, {-100 * gain.low:+.0f}]"
 
 
 def _suggestion(
@@ -105,13 +98,13 @@ def _reason(
 ) -> str:
     if candidate.gain is None:
         assert candidate.one_step is not None
-        words = f"One step of {trials.optimizer} with it changes the loss by {gain_words(candidate.one_step)} more"
+        words = f"One step of {trials.optimizer} with it changes the loss by {change(candidate.one_step)} more"
         return f"{words} than without, on other samples than the step was taken on; {choose(evidence, place).reason}."
     how = f"Trained {trials.intervention} for {trial.horizon} steps with {trial.seeds} seeds, it changes the area"
     best = f"at the best learning rate ({number(trial.rate or 0.0)})"
-    said = [f"{how} under the training loss by {gain_words(candidate.gain)} {best}"]
+    said = [f"{how} under the training loss by {change(candidate.gain)} {best}"]
     if candidate.gain_at_rate is not None:
-        said.append(f"at your own rate by {gain_words(candidate.gain_at_rate)}")
+        said.append(f"at your own rate by {change(candidate.gain_at_rate)}")
     return ", ".join(said) + "." + _beside(trials, trial, alike)
 
 
@@ -125,14 +118,14 @@ def _beside(trials: "Trials", trial: "PlaceTrial", alike: list[str]) -> str:
         what = (
             "which is about as good: fix the scale instead" if enough else "so statistics taken while training matter"
         )
-        said.append(f"Constants of the same initial standardization give {gain_words(affine)}, {what}.")
+        said.append(f"Constants of the same initial standardization give {change(affine)}, {what}.")
     if alike:
         said.append(f"{listed(alike)} cannot be told from it.")
     rivals = {name: estimate for name, estimate in trials.rivals.items() if (estimate.low or 0.0) > 0}
     for name, estimate in rivals.items():
         gain = as_gain(estimate)
         assert gain is not None
-        said.append(f"Without any normalization, {name} gives {gain_words(gain)}.")
+        said.append(f"Without any normalization, {name} gives {change(gain)}.")
     return "".join(f" {sentence}" for sentence in said)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from covscan.render.blocks import Code, Column, Items, Line, Prose, Section, Span, Table, line
 from covscan.render.chart import curves
+from covscan.render.content.gains import change
 from covscan.render.figures import compact, counted
 from covscan.render.look import Look
 from covscan.render.names import printable
 from covscan.report.proof import ArmOutcome, Proof
-from covscan.report.types import Gain
 
 ANSWERS = {
     "helps": "It helps: even the lower end of the interval is above 2 %, and constants do not give it.",
@@ -87,16 +87,6 @@ def _row(arm: ArmOutcome, *, known: bool) -> tuple[Line, ...]:
         line(faster),
         line("none" if arm.largest_stable_rate is None else f"{arm.largest_stable_rate:.3g}"),
     )
-
-
-def change(gain: Gain | None) -> str:
-    """``-41 % [-52, -30]``: the change of a loss, so that less is better; nothing where nothing was measured."""
-    if gain is None:
-        return ""
-    middle = f"{-100 * gain.value:+.0f} %"
-    if gain.low is None or gain.high is None:
-        return middle
-    return f"{middle} [{-100 * gain.high:+.0f}, {-100 * gain.low:+.0f}]"
 
 
 def _chart(proof: Proof, look: Look) -> str:

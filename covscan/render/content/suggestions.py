@@ -1,8 +1,9 @@
 """Where a normalization is worth trying, and where one could go at all."""
 
-from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, line
+from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, Tone, line
 from covscan.render.content import places
-from covscan.render.figures import compact
+from covscan.render.content.gains import change
+from covscan.render.figures import compact, percent
 from covscan.render.look import Look
 from covscan.render.names import printable
 from covscan.report.types import Candidate, Report, Suggestion
@@ -13,6 +14,8 @@ TIERS = {
     "probe": "a one-step probe",
     "trial": "a short training trial",
 }
+TRAINED = "Changes of the loss with 90 % intervals: less is better. Each arm is taken at its best learning rate."
+VERDICTS: dict[str, Tone] = {"recommended": "good", "would likely harm": "error", "worth testing": "info"}
 SHOWN_CANDIDATES = 5
 SHOWN_SUGGESTIONS = 5
 NAMES = 0.27
@@ -38,6 +41,9 @@ def section(report: Report, look: Look) -> Section:
 def _none(report: Report) -> str:
     if report.coverage.measured == 0:
         return "None: nothing was measured."
+    if report.trials is not None:
+        how = "short trainings" if report.trials.tier == "trial" else "one-step probes"
+        return f"None: in {how} no place for a normalization gained more than 2 % for sure. This network needs none."
     if len(report.checkpoints) < 2:
         return "None: one checkpoint alone gives no reason to add a normalization."
     return "None: nothing measured here says that adding a normalization would help."
@@ -52,7 +58,10 @@ def _blocks(suggestion: Suggestion) -> tuple[Block, ...]:
     )
     sure = f"Confidence {suggestion.confidence}, resting on {TIERS[suggestion.tier]}"
     rival = f", next best here {printable(suggestion.runner_up)}" if suggestion.runner_up else ""
-    basis = f"{sure}; score {compact(suggestion.score)}{rival}."
+    if suggestion.stays_first:
+        rival = f", first in {percent(suggestion.stays_first)} of redraws of the seeds{rival}"
+    judged = f"{suggestion.verdict.capitalize()}. " if suggestion.verdict else ""
+    basis = f"{judged}{sure}; score {compact(suggestion.score)}{rival}."
     return (Prose(head), Items((line(printable(suggestion.reason)), line(basis))))
 
 
@@ -61,6 +70,8 @@ def candidates(report: Report, look: Look) -> Section:
     best = sorted(report.candidates, key=lambda candidate: candidate.score, reverse=True)
     shown = best if look.verbose else best[:SHOWN_CANDIDATES]
     names = places.fitted([candidate.site for candidate in shown], look, NAMES)
+    if report.trials is not None:
+        return _tried(report, shown, best, names)
     columns = (
         Column("", "right"),
         Column("site"),
@@ -78,6 +89,30 @@ def candidates(report: Report, look: Look) -> Section:
         )
     )
     return Section(title, (Table(columns, rows), Items((caution,))))
+
+
+def _tried(report: Report, shown: list[Candidate], best: list[Candidate], names: dict[str, Span]) -> Section:
+    """The best places with what training there gave."""
+    assert report.trials is not None
+    trained, known = report.trials.tier == "trial", report.trials.rate is not None
+    columns = [Column("", "right"), Column("site"), Column("where"), Column("normalization"), Column("verdict")]
+    columns += [Column("loss area", "right")] if trained else []
+    columns += [Column("at your rate", "right")] if trained and known else []
+    columns += [Column("after one step", "right")]
+    rows = []
+    for place, candidate in enumerate(shown, 1):
+        cells = [
+            line(str(place)),
+            line(names[candidate.site]),
+            line(candidate.position),
+            line(printable(candidate.norm)),
+            line(Span(candidate.verdict or "not tried", VERDICTS.get(candidate.verdict or "", "faint"))),
+        ]
+        cells += [line(change(candidate.gain))] if trained else []
+        cells += [line(change(candidate.gain_at_rate))] if trained and known else []
+        rows.append((*cells, line(change(candidate.one_step))))
+    title = f"Candidates: best {len(shown)} of {len(best)}" if len(shown) < len(best) else "Candidates"
+    return Section(title, (Table(tuple(columns), tuple(rows)), Items((line(Span(TRAINED, "faint")),))))
 
 
 def _row(place: int, candidate: Candidate, names: dict[str, Span]) -> tuple[Line, ...]:
