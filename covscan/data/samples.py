@@ -14,6 +14,7 @@ from covscan.config.settings import Settings
 from covscan.data.arrays import Array, canonical
 from covscan.data.contents import Contents, Run
 from covscan.data.masks import find_mask
+from covscan.data.matching import LABELS
 from covscan.data.sampling import deal_blocks
 from covscan.data.structure import leaf_numbers, put_together
 from covscan.data.types import Batch
@@ -42,7 +43,10 @@ class OpenSamples:
         self.blocks, self._block = deal_blocks(index, settings.seed)
         self.description = contents.description
         first = self._runs[0].structure
-        self.names: tuple[str, ...] = tuple(k for k in first.keys if k != self._target) if first.named else ()
+        others = [key for key in first.keys if key != self._target]
+        # An autoencoder's target is what it reads: nothing else is there, or only labels.
+        self._is_input = self._target is not None and all(key.lower() in LABELS for key in others)
+        self.names: tuple[str, ...] = tuple(others if not self._is_input else first.keys) if first.named else ()
         next(self.batches())  # a mask that is none is an error now and not halfway through
         self.fingerprint, self.nonfinite = _digest(self._runs, self._target)
 
@@ -67,7 +71,9 @@ class OpenSamples:
         mask = find_mask(parts, self._mask, len(index))
         if mask is None and run.mask is not None:
             mask = run.mask[run.rows[rows]]
-        target = parts.pop(self._target) if self._target in parts else None
+        target = parts.get(self._target or "")
+        if not self._is_input:
+            parts.pop(self._target or "", None)
         if run.structure.named:
             return Batch(index=index, block=block, named=parts, target=target, mask=mask)
         return Batch(index=index, block=block, positional=tuple(parts.values()), target=target, mask=mask)
