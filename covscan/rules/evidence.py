@@ -9,6 +9,7 @@ from covscan.report.types import Candidate, Checkpoint, Coverage, Data, Finding,
 if TYPE_CHECKING:
     from covscan.capture.types import Network
     from covscan.measures.norms import NormEvidence
+    from covscan.prove.gradient_types import Gradients
     from covscan.prove.types import Trials
 
 
@@ -20,6 +21,7 @@ class Evidence:
     weights that hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it
     was not said. ``sequence`` says whether positions are tokens or time steps rather than pixels, by site
     name. ``trials`` is what training with a normalization gave, None where nothing was trained.
+    ``gradients`` is what was measured with a loss, None where there was none.
     """
 
     model: Model
@@ -35,6 +37,7 @@ class Evidence:
     train_batch_size: int | None = None
     nondeterministic: Sequence[str] = ()
     trials: "Trials | None" = None
+    gradients: "Gradients | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from evidence_factory import Call, batchnorm, evidence, mlp, moved, per_sample
 
+from covscan.prove.gradient_types import Gradients, GradientShift, Landscape, LayerGradient, Turn
 from covscan.report.types import Skipped
 from covscan.rules.evidence import Evidence
 
@@ -86,6 +88,54 @@ def missing_site() -> Evidence:
         if site.site == "fc2":
             del site.statistics["step-0"]
     return made
+
+
+def with_gradients(**fields: Any) -> Evidence:
+    """Evidence of two checkpoints with these fields of ``Gradients``."""
+    known: dict[str, Any] = {
+        "layers": (), "shifts": (), "landscapes": (), "loss_by_checkpoint": {}, "batch_size": 64, "batches": 4,
+        "spent_forwards": 100, "checkpoints": ("step-0", "step-100"),
+    }  # fmt: skip
+    return evidence(mlp(depth=4), gradients=Gradients(**(known | fields)))
+
+
+def profile(*relative: float, updates: tuple[float, ...] = (), noise: float = 0.5, **fields: Any) -> Evidence:
+    """Gradients over weights of one norm, layer by layer, at the last checkpoint."""
+    layers = tuple(
+        LayerGradient(
+            f"fc{number}", "step-100", each, 1.0, each, updates[number - 1] if updates else None, noise, 0.1, each
+        )
+        for number, each in enumerate(relative, start=1)
+    )
+    return with_gradients(layers=layers, **fields)
+
+
+def step(stability: float, *, after: float | None, first: float | None = None, **fields: Any) -> Evidence:
+    """A landscape at the last checkpoint, whose loss is 0.5, and one at the first where its stability is given."""
+
+    def landscape(name: str, value: float, then: float | None) -> Landscape:
+        return Landscape(name, 0.1, 0.4, 0.9, 0.5, 2.0, 20 * value, value, loss=0.5, loss_after=then)
+
+    made = [] if first is None else [landscape("step-0", first, 0.4)]
+    return with_gradients(landscapes=(*made, landscape("step-100", stability, after)), **fields)
+
+
+def losses(*by_checkpoint: tuple[float | None, ...]) -> Evidence:
+    names = tuple(f"step-{number}" for number in range(len(by_checkpoint)))
+    return with_gradients(checkpoints=names, loss_by_checkpoint=dict(zip(names, by_checkpoint, strict=True)))
+
+
+def turning(*cosines: float | None) -> Evidence:
+    named = [(f"step-{number}", cosine) for number, cosine in enumerate(cosines)]
+    return with_gradients(turns=tuple(Turn(None, "before", name, "after", cosine) for name, cosine in named))
+
+
+def gradient_shifts(**significant: bool) -> Evidence:
+    shifts = tuple(
+        GradientShift(name, "step-0", "step-100", 0.8 if above else 0.2, 0.6, 0.4, above, preceding=2)
+        for name, above in significant.items()
+    )
+    return with_gradients(shifts=shifts)
 
 
 CASES: dict[str, Case] = {
@@ -210,6 +260,21 @@ CASES: dict[str, Case] = {
         "info",
         "fc2",
     ),
+    "COV301": Case(lambda: profile(1e-6, 1e-5, 1e-3, 1e-2), lambda: profile(1e-2, 1e-5, 1e-6, 1e-2), "warning", "fc1"),
+    "COV302": Case(lambda: profile(1e-2, 1e-3, 1e-5, 1e-6), lambda: profile(1e-2, 8e-3, 4e-3, 2e-3), "warning", "fc1"),
+    "COV303": Case(lambda: step(1.4, after=0.6), lambda: step(0.9, after=0.6), "warning"),
+    "COV304": Case(
+        lambda: losses((1, 1.1, 1.2), (3, 3.2, 3.1)), lambda: losses((1, 1.1, 1.2), (1.4, 1.2, 1.1)), "warning"
+    ),
+    "COV305": Case(lambda: turning(-0.8, -0.9, 0.2), lambda: turning(-0.8, 0.1, 0.2), "warning"),
+    "COV306": Case(lambda: gradient_shifts(fc2=True, fc3=False), lambda: gradient_shifts(fc2=False), "info", "fc2"),
+    "COV307": Case(
+        lambda: profile(1, 1, 1, 1, updates=(1e-8, 1e-3, 1e-3, 1e-3)),
+        lambda: profile(1, 1, 1, 1, updates=(1e-5, 1e-3, 1e-3, 1e-3)),
+        "warning",
+        "fc1",
+    ),
+    "COV308": Case(lambda: profile(1, 1, 1, 1, noise=1.4), lambda: profile(1, 1, 1, 1, noise=1.2), "info"),
     "COV401": Case(
         lambda: norms(stale_mean=0.6), lambda: norms(stale_mean=0.6, stale_mean_noise=0.7), "warning", "norm1"
     ),
