@@ -7,15 +7,15 @@ concerns several of them uses the same batches at every checkpoint.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+_SIZES, _RATES = 4, 7  # of the steps of a landscape, and of the rates tried where the user's is not known
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How much is evaluated at most. Where there is more of something, that many are taken, evenly spread.
 
-    With n batches, k layers and r rates, in forward passes over a batch (a backward pass counts as two): 3n for each
-    profile and n for the loss of each other checkpoint, 3nk for each pair, and for each landscape
-    ``probes`` * (6 + 3r + 4 * ``iterations``), with 3n more for optimizers that divide by a root mean square
-    and 7 * ``probes`` where the learning rate is not known.
+    Costs are counted in forward passes over a batch; a backward pass counts as two, and a product with the Hessian as
+    four. See ``most_forwards``.
     """
 
     layers: int = 12
@@ -34,6 +34,25 @@ class Effort:
     """Batches that a landscape is taken over."""
     iterations: int = 12
     """Products with the Hessian, at most."""
+
+    def most_forwards(self, checkpoints: int, layers: int, *, rate_known: bool, divides: bool = False) -> int:
+        """What a series of so many checkpoints of a network with so many layers costs at most.
+
+        ``divides`` says that the optimizer divides by a root mean square, as Adam does: curvature is measured twice.
+        """
+        followed = min(checkpoints, self.checkpoints)
+        pairs = min(max(followed - 1, 0), self.pairs)
+        profiles = min(followed, self.profiles + pairs)
+        probes = min(self.probes, self.batches)
+        products = 1 + (divides and rate_known)
+        steps = probes * (3 + 3 * _SIZES + (0 if rate_known else 3 + _RATES))
+        curvature = products * probes * (3 + 4 * self.iterations) + (products - 1) * 3 * self.batches
+        return (
+            self.batches * (3 * profiles + (followed - profiles))
+            + 1
+            + pairs * min(layers, self.layers) * 3 * self.batches
+            + min(followed, self.landscapes) * (steps + curvature)
+        )
 
 
 @dataclass(frozen=True, slots=True)

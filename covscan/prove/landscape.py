@@ -15,7 +15,7 @@ from covscan.prove.optimizers import Trainer
 from covscan.prove.pool import Draw
 from covscan.prove.steps import Edge, StepError, Stepper, edge_of
 
-SIZES = (0.5, 1.0, 2.0, 4.0)
+SIZES = (0.5, 1.0, 2.0, 4.0)  # counted in Effort.most_forwards, as RUNGS is
 """Steps that are tried, relative to the one at the learning rate; Santurkar et al. tried 1/2 to 4 on their VGG."""
 
 RUNGS = range(-4, 3)

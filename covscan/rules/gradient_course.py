@@ -7,7 +7,7 @@ from statistics import mean, median, stdev
 
 from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
-from covscan.rules.words import number, share
+from covscan.rules.words import number
 
 _MATERIAL = 0.05
 _ERRORS = 3.0
@@ -116,7 +116,7 @@ def oscillating_weights(evidence: Evidence) -> Iterator[Firing]:
         message=f"the weights turn back at {back} of {len(cosines)} checkpoints (median cosine {number(middle)})",
         evidence={
             "median_cosine": middle,
-            "share": share(back / len(cosines)),
+            "share": back / len(cosines),
             "by_checkpoint": {turn.middle: turn.cosine for turn in turns},
         },
     )

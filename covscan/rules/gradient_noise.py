@@ -29,7 +29,7 @@ def gradient_shift(evidence: Evidence) -> Iterator[Firing]:
     apart. The original takes one step, this the way to the next checkpoint.
 
     ## Example
-    `the gradient of fc4 changes by 1.8 of its size (cosine -0.21; noise 0.9) by what the layers in front of it learn
+    `the gradient of fc4 changes by 1.8 of its norm (cosine -0.21; noise 0.9) by what the layers in front of it learn
     from step-100 to step-200`
 
     ## What to do
@@ -50,7 +50,7 @@ def gradient_shift(evidence: Evidence) -> Iterator[Firing]:
         severity="info",
         site=worst.layer,
         checkpoint=worst.end,
-        message=f"the gradient of {worst.layer} changes by {number(worst.relative or 0)} of its size "
+        message=f"the gradient of {worst.layer} changes by {number(worst.relative or 0)} of its norm "
         f"(cosine {number(worst.cosine or 0)}; noise {number(worst.noise or 0)}) by what the layers in front of it "
         f"learn from {worst.start} to {worst.end}" + (f"; so do {listed(others)}" if others else ""),
         evidence={

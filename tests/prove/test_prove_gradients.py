@@ -219,8 +219,21 @@ def test_the_cost_is_told_bounded_and_the_same_each_time(problem):
     profiles = 4 * 3 * 4 + 1
     pairs = 3 * 3 * 4 * 3
     landscapes = 3 * 2 * (6 + 3 * 4 + 4 * 12)
+    assert effort.most_forwards(4, 3, rate_known=True) == profiles + pairs + landscapes
     assert found.spent_forwards <= profiles + pairs + landscapes
     assert measure(model, states, inputs, targets) == found
+
+
+@pytest.mark.parametrize("rate", [0.01, None])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("effort", [Effort(), Effort(2, 5, 2, 3, 1, 2, 3, 4), Effort(iterations=1)])
+def test_the_bound_on_the_cost_holds(problem, optimizer, rate, effort):
+    model, inputs, targets, states = problem
+    found = measure(model, states, inputs, targets, optimizer=optimizer, rate=rate, effort=effort)
+    most = effort.most_forwards(4, 3, rate_known=rate is not None, divides=optimizer == "adam")
+    assert found.spent_forwards <= most
+    if effort.iterations == 1:
+        assert found.spent_forwards == most
 
 
 def test_what_is_more_is_thinned_out_and_said():
