@@ -41,6 +41,7 @@ def loaded_by(*words, before=""):
     [
         ["--help"],
         ["analyze", "--help"],
+        ["insert", "--help"],
         ["--version"],
         ["rule"],
         ["rule", "COV201"],

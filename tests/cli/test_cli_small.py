@@ -38,7 +38,7 @@ def test_no_command_shows_the_help_and_is_no_success(covscan):
     assert "Usage: covscan" in err
 
 
-@pytest.mark.parametrize("command", ["analyze", "sites", "rule", "render", "schema", "doctor", "version"])
+@pytest.mark.parametrize("command", ["analyze", "sites", "insert", "rule", "render", "schema", "doctor", "version"])
 def test_each_command_has_help_that_fits(covscan, command):
     code, out, err = covscan(command, "--help")
     assert (code, err) == (0, "")
