@@ -154,7 +154,7 @@ def test_a_warm_up_raises_the_rate_step_by_step():
 
     from covscan.prove.optimizers import Trainer
 
-    bench.trainer = Trainer("watched", lambda parameters, rate: Watched(parameters, rate), 0.1)
+    bench.trainer = Trainer("watched", Watched, 0.1)
     bench.curve(Arm(warmup=4), 0.2, 0, 6)
     assert rates == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2, 0.2])
 

@@ -1,6 +1,7 @@
 """Small networks and benches for the tests of short trainings."""
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def plain(depth: int = 3, width: int = 16, seed: int = 0, scale: float = 1.0) ->
     torch.manual_seed(seed)
     sizes = [64, *[width] * depth]
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     network = nn.Sequential(*layers, nn.Linear(width, 10))
     with torch.no_grad():
