@@ -15,12 +15,10 @@ from covscan.measures.describe import describe, per_channel
 from covscan.measures.norms import norm_evidence
 from covscan.measures.result import Result
 from covscan.models.types import Source
-from covscan.prove.types import Trials
 from covscan.report import types as records
 from covscan.rules import judge
 from covscan.rules.evidence import Evidence
-from covscan.rules.tried import last_only
-from covscan.rules.verdicts import as_gain
+from covscan.rules.training_records import gradients_record, trials_record
 from covscan.version import __version__
 
 _FIELDS = records.Statistics.__struct_fields__
@@ -105,7 +103,8 @@ class Assembly:
             findings=list(judgement.findings),
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
-            trials=None if evidence.trials is None else _trials(evidence.trials),
+            gradients=None if evidence.gradients is None else gradients_record(evidence.gradients),
+            trials=None if evidence.trials is None else trials_record(evidence.trials),
             notes=[
                 *self._source.notes,
                 *self._mask_notes(network),
@@ -217,28 +216,6 @@ class Assembly:
         if count is None or any(_positions(site) == count for site in network.measured()):
             return []
         return [f"The mask has {count} positions, which no measured tensor has: nothing was left out as padding."]
-
-
-def _trials(found: Trials) -> records.Trials:
-    return records.Trials(
-        tier=found.tier,
-        intervention=found.intervention,
-        start=found.start,
-        loss=found.loss,
-        optimizer=found.optimizer,
-        rate=found.rate,
-        best_rate=found.best_rate,
-        batch_size=found.batch_size,
-        samples=found.samples,
-        everywhere=as_gain(found.everywhere),
-        last_only=as_gain(last_only(found)),
-        rivals={name: records.Gain(value=e.value, low=e.low, high=e.high) for name, e in found.rivals.items()},
-        curve_without=list(found.curve_without),
-        curve_with=list(found.curve_with),
-        steps=found.steps,
-        forwards=found.forwards,
-        budget=found.budget,
-    )
 
 
 def _positions(site: TappedSite) -> int:

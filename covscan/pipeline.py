@@ -74,8 +74,8 @@ def _trained(evidence: Evidence, source: Source, samples: Samples, settings: Set
         return evidence
     from covscan.prove.gather import gather
 
-    trials = gather(source, settings, samples, question(evidence), progress.trial)
-    return replace(evidence, trials=trials)
+    gradients, trials = gather(source, settings, samples, evidence.network, question(evidence), progress.trial)
+    return replace(evidence, gradients=gradients, trials=trials)
 
 
 def survey(settings: Settings) -> SiteSurvey:

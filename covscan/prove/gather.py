@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from covscan.capture.torch_session import pick_device
+from covscan.capture.types import Network
 from covscan.config.loading import describe_error
 from covscan.config.settings import Settings
 from covscan.data import open_samples
@@ -16,23 +17,33 @@ from covscan.data.binding import Bound, bind_torch
 from covscan.data.types import Batch, Samples
 from covscan.errors import UsageError
 from covscan.models.types import TorchSource
+from covscan.prove.gradient_types import Effort, Gradients
+from covscan.prove.gradients import gradient_evidence
 from covscan.prove.objective import open_objective
 from covscan.prove.optimizers import open_trainer
 from covscan.prove.pool import Pool
 from covscan.prove.probe import FORWARDS, PAIRS, probe
 from covscan.prove.runs import AS_IT_IS, Bench
 from covscan.prove.starts import Starts, find_starts
-from covscan.prove.trial import SEEDS, Found, Round, plan, run_trial
+from covscan.prove.trial import SEEDS, Found, Round, affordable, plan, run_trial
 from covscan.prove.types import Estimate, PlaceTrial, Question, Trials
-from covscan.prove.work import step_work, threads_for
+from covscan.prove.work import Work, step_work, threads_for
 from covscan.surgery.types import Insertion
 
-BUDGET = 24_000
+BUDGET = 16_000
 """Training steps that a run spends at most, unless the user says otherwise."""
 _SECONDS = 240.0
 """And fewer where steps are dear: as many as this takes by the yardstick of ``work``."""
 OPTIMIZER = "adam"
 """Where the user does not say what the network is trained with."""
+EFFORTS = (
+    Effort(),
+    Effort(layers=8, batches=3, profiles=4, checkpoints=12, pairs=2, landscapes=2, iterations=8),
+    Effort(layers=4, batches=2, profiles=2, checkpoints=6, pairs=1, landscapes=1, probes=1, iterations=6),
+    Effort(layers=4, batches=2, profiles=2, checkpoints=2, pairs=1, landscapes=0, probes=0, iterations=0),
+)
+"""What gradients may cost, the first that fits being taken."""
+_GRADIENT_SECONDS = 60.0
 _READ_AT_ONCE = 256
 _FORWARDS_A_STEP = 3
 _FEWEST_PAIRS = 2
@@ -63,36 +74,67 @@ def open_bench(
     return bench, starts
 
 
-def gather(
-    source: TorchSource,
-    settings: Settings,
-    measured: Samples,
-    question: Question,
-    tick: Callable[[str, int, int], None],
-) -> Trials | None:
-    """The best evidence that the settings ask for and the budget allows; None where there is no place to try.
+Tick = Callable[[str, int, int], None]
+"""Told what is going on, how much of it is done, and how much there will be at most."""
 
-    ``tick`` is told what is going on, how many steps are done, and how many there will be at most.
+
+def gather(
+    source: TorchSource, settings: Settings, measured: Samples, network: Network, question: Question, tick: Tick
+) -> tuple[Gradients | None, Trials | None]:
+    """The best evidence that the settings ask for and the budget allows. Raises UsageError.
+
+    No gradients where even the least effort would take too long; no trials where only gradients were asked for or
+    there is no place to try. ``network`` is what capture saw of any checkpoint.
     """
-    if not question.places:
-        return None
     bench, starts = open_bench(source, settings, measured)
     work = step_work(bench)
-    budget = settings.trial_steps or max(0, min(BUDGET, int(_SECONDS / work.seconds)))
     with threads_for(work):
-        return _gather(bench, starts, settings, question, budget, tick)
+        gradients = _gradients(source, settings, bench, work, network, tick)
+        if settings.evidence == "gradient" or not question.places:
+            return gradients, None
+        budget = settings.trial_steps or max(0, min(BUDGET, int(_SECONDS / work.seconds)))
+        return gradients, _trials(bench, starts, settings, question, budget, tick)
 
 
-def _gather(
-    bench: Bench,
-    starts: Starts,
-    settings: Settings,
-    question: Question,
-    budget: int,
-    tick: Callable[[str, int, int], None],
-) -> Trials:
-    rounds = plan(len(question.places), budget) if settings.evidence in {None, "trial"} else ()
-    pairs = PAIRS if rounds else _pairs(len(question.places), budget)
+def _gradients(
+    source: TorchSource, settings: Settings, bench: Bench, work: Work, network: Network, tick: Tick
+) -> Gradients | None:
+    checkpoints = source.series.checkpoints
+    layers = sum(module.role == "layer" for module in network.modules)
+    for effort in EFFORTS:
+        most = effort.most_forwards(
+            len(checkpoints), layers, rate_known=settings.lr is not None, divides=bench.trainer.sign_like
+        )
+        if most * work.seconds / _FORWARDS_A_STEP <= _GRADIENT_SECONDS:
+            break
+    else:
+        return None
+    done = 0
+
+    def advance(forwards: int) -> None:
+        nonlocal done
+        done += forwards
+        tick("gradients", done // _FORWARDS_A_STEP, most // _FORWARDS_A_STEP)
+
+    return gradient_evidence(
+        source,
+        checkpoints,
+        network,
+        bench.pool,
+        bench.objective,
+        bench.trainer,
+        settings.lr,
+        bench.device,
+        effort=effort,
+        seed=settings.seed,
+        tick=advance,
+    )
+
+
+def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question, budget: int, tick: Tick) -> Trials:
+    most = affordable(budget, len(question.places)) if settings.evidence in {None, "trial"} else 0
+    rounds = plan(most, budget)
+    pairs = _pairs(len(question.places), budget // 2 if rounds else budget)
     probed: dict[Insertion, Estimate] = {}
     if pairs >= _FEWEST_PAIRS:
         tick("one-step probe", 0, budget)
@@ -108,7 +150,7 @@ def _gather(
 
         bench.tick = advance
         ordered = sorted(question.places, key=lambda one: -probed[one].value if one in probed else 0.0)
-        found = run_trial(bench, settings.lr, rounds, ordered, question.others, question.everywhere)
+        found = run_trial(bench, settings.lr, rounds, ordered[:most], question.others, question.everywhere)
     return Trials(
         tier="trial" if found else "probe",
         intervention=starts.intervention,
@@ -128,7 +170,7 @@ def _gather(
         steps=bench.steps,
         forwards=bench.forwards,
         budget=budget,
-        notes=tuple(_notes(bench, rounds, pairs, settings)),
+        notes=tuple(_notes(bench, rounds, pairs, len(question.places) - most, settings)),
     )
 
 
@@ -147,15 +189,20 @@ def _merged(probed: Mapping[Insertion, Estimate], found: Found | None) -> tuple[
     return (*tried, *rest)
 
 
-def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, settings: Settings) -> list[str]:
+def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, left_out: int, settings: Settings) -> list[str]:
     said = list(bench.objective.notes)
     if settings.optimizer is None:
         said.append(f"--optimizer was not given: trials train with {OPTIMIZER}.")
     wanted = settings.evidence in {None, "trial"}
     if wanted and not rounds:
         said.append(
-            "A training trial of all places would take more steps than the budget allows: the suggestions rest on the "
-            "one-step probe. --trial-steps raises the budget, --sites and --exclude leave places out."
+            "A training trial would take more steps than the budget allows: the suggestions rest on the one-step probe. "
+            "--trial-steps raises the budget, --sites and --exclude leave places out."
+        )
+    elif wanted and left_out:
+        said.append(
+            f"{left_out} places that promised least in the one-step probe were not trained, for want of budget "
+            "(--trial-steps)."
         )
     if pairs < _FEWEST_PAIRS:
         said.append("Not even a one-step probe of all places fits the budget: only forward evidence was used.")

@@ -14,7 +14,7 @@ from covscan.prove.types import Estimate, Place, PlaceTrial
 from covscan.surgery.types import Insertion
 
 SEEDS = 3
-HORIZONS = (120, 90, 60, 45, 30)
+HORIZONS = (90, 75, 60, 45, 30)
 _FIRST_LOOK = 30
 _RUNGS_OF_AN_ARM = 3.8
 _RUNGS_OF_THE_BASE = 6.0
@@ -39,11 +39,13 @@ class Round:
 
 
 def plan(places: int, budget: int) -> tuple[Round, ...]:
-    """The rounds that a budget of steps allows; none where it does not reach for three places.
+    """The rounds that a budget of steps allows; none for no places, or where it does not reach for three of them.
 
     One round for all places where that can be had at some horizon. Else a first look at all of them with one seed, and
     then as many as the rest of the budget allows.
     """
+    if not places:
+        return ()
     for steps in HORIZONS:
         if _cost(Round(places + _EXTRA_ARMS, steps, SEEDS)) <= budget:
             return (Round(places, steps, SEEDS),)
@@ -55,12 +57,9 @@ def plan(places: int, budget: int) -> tuple[Round, ...]:
     return ()
 
 
-def affordable(budget: int) -> int:
-    """The most places for which ``plan`` finds rounds."""
-    most = 0
-    while most < 10_000 and plan(most + 1, budget):
-        most += 1
-    return most
+def affordable(budget: int, places: int) -> int:
+    """The most of so many places for which ``plan`` finds rounds; 0 where it finds none for three."""
+    return next((most for most in range(places, 0, -1) if plan(most, budget)), 0)
 
 
 def _cost(each: Round) -> float:

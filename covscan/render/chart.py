@@ -15,6 +15,7 @@ def curves(lines: Mapping[str, Sequence[float]], look: Look, across: str) -> str
 
     plotext.clear_figure()
     plotext.theme("clear")
+    plotext.limit_size(False, False)  # else it asks the terminal for its size, and a pipe has none
     plotext.plotsize(min(_WIDEST, (look.width or _NATURAL) - _INDENT), _ROWS)
     for (name, values), marker in zip(lines.items(), _UNICODE if look.unicode else _ASCII, strict=False):
         plotext.plot(list(range(1, len(values) + 1)), list(values), label=name, marker=marker)

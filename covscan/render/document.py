@@ -6,6 +6,7 @@ from covscan.render.blocks import Section
 from covscan.render.content import (
     coverage,
     findings,
+    gradients,
     headline,
     measures,
     next_steps,
@@ -28,6 +29,9 @@ def document(report: Report, look: Look) -> Iterator[Section]:
     if look.verbose and report.shifts:
         yield measures.section(report, look)
     yield findings.section(report, look)
+    slopes = gradients.section(report, look)
+    if slopes is not None:
+        yield slopes
     yield suggestions.section(report, look)
     trained = trials.section(report)
     if trained is not None:

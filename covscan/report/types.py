@@ -266,6 +266,76 @@ class Suggestion(_Value, frozen=True, kw_only=True):
     ] = []
 
 
+class LayerGradient(_Value, frozen=True, kw_only=True):
+    """The gradient of one layer's weights at one checkpoint."""
+
+    layer: str
+    checkpoint: str
+    gradient_norm: Annotated[float | None, Meta(description="root mean square over the batches of the norm")]
+    gradient_rms: Annotated[float | None, Meta(description="the same for one weight")]
+    weight_norm: float | None
+    relative_gradient: Annotated[float | None, Meta(description="gradient norm over weight norm")]
+    update_ratio: Annotated[
+        float | None, Meta(description="norm of one optimizer step at --lr over the weight norm; null without --lr")
+    ]
+    gradient_noise: Annotated[
+        float | None, Meta(description="distance between the gradients of two batches, relative to a gradient")
+    ]
+    scale_invariance: Annotated[
+        float | None, Meta(description="|<W, g>| / (|W| |g|); near 0 in front of a normalization")
+    ]
+    status: str | None = None
+
+
+class GradientShift(_Value, frozen=True, kw_only=True):
+    """How a layer's gradient changes once the layers before it are those of the next checkpoint."""
+
+    layer: str
+    from_: str = field(name="from")
+    to: str
+    relative: Annotated[float | None, Meta(description="|G - G'| / |G|; 0 where nothing moves")]
+    cosine: Annotated[float | None, Meta(description="of G and G'; 1 where nothing moves")]
+    noise: Annotated[float | None, Meta(description="what the choice of the batch alone changes, relative")]
+    significant: bool
+    status: str | None = None
+
+
+class Landscape(_Value, frozen=True, kw_only=True):
+    """The loss along the optimizer's next step at one checkpoint, at half to four times its size."""
+
+    checkpoint: str
+    rate: Annotated[float | None, Meta(description="--lr, or the best of several rates where it was not given")]
+    rate_known: bool
+    loss: float | None
+    loss_after: Annotated[float | None, Meta(description="behind one step at the rate")]
+    loss_low: float | None
+    loss_high: float | None
+    predictiveness: Annotated[float | None, Meta(description="largest change of the gradient, relative to its norm")]
+    effective_smoothness: Annotated[
+        float | None, Meta(description="largest change of the gradient over the length of the step")
+    ]
+    sharpness: Annotated[float | None, Meta(description="largest eigenvalue of the Hessian")]
+    sharpness_error: float | None
+    stability: Annotated[
+        float | None, Meta(description="the rate as a multiple of the largest that is stable at this sharpness")
+    ]
+    status: str | None = None
+
+
+class Gradients(_Value, frozen=True, kw_only=True):
+    """What gradients say about the series."""
+
+    layers: list[LayerGradient]
+    shifts: list[GradientShift]
+    landscapes: list[Landscape]
+    loss_by_checkpoint: Annotated[
+        dict[str, float | None], Meta(description="mean over the batches, in training mode; null where not finite")
+    ]
+    batch_size: int
+    batches: int
+    forwards: Annotated[int, Meta(description="forward passes spent; a backward pass counts as two")]
+
+
 class Trials(_Value, frozen=True, kw_only=True):
     """The short trainings that the suggestions rest on."""
 
@@ -306,6 +376,7 @@ class Report(_Value, frozen=True, kw_only=True):
     findings: list[Finding]
     candidates: list[Candidate]
     suggestions: list[Suggestion]
+    gradients: Annotated[Gradients | None, Meta(description="null without a loss")] = None
     trials: Annotated[Trials | None, Meta(description="null where nothing was trained")] = None
     notes: Annotated[
         list[str], Meta(description="sentences for the reader: what was decided for them and what it means")

@@ -30,7 +30,9 @@ def test_a_plan_never_costs_more_than_the_budget_and_uses_it():
 
 
 def test_more_budget_allows_more_places():
-    assert affordable(3_000) < affordable(10_000) < affordable(24_000)
+    assert 0 < affordable(6_000, 200) < affordable(10_000, 200) < affordable(24_000, 200)
+    assert affordable(24_000, 4) == 4
+    assert affordable(100, 4) == affordable(24_000, 0) == 0
 
 
 def test_shares_of_redraws_add_up_and_follow_the_seeds():
