@@ -53,7 +53,8 @@ def main(context: typer.Context, version: Version = False) -> None:
     epilog=f"""\b
 Examples:
   covscan analyze --model nets.py:build --data sample.npz runs/ckpt-*.pt
-  covscan analyze --model nets.py:build --data sample.npz --target y --loss cross_entropy --optimizer sgd runs/
+  covscan analyze --model nets.py:build --data sample.npz --target y \\
+      --loss cross_entropy --optimizer sgd --lr 0.1 runs/ckpt-*.pt
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
 
@@ -347,13 +348,19 @@ ProofPath = Annotated[
 @app.command(
     cls=GroupedCommand,
     short_help="Train with and without a normalization, and say what it gains.",
-    epilog=f"""\b
+    epilog="""\b
 Examples:
-  covscan prove --model nets.py:build --data sample.npz --target y --loss cross_entropy --optimizer sgd --lr 0.1 \\
-    --site fc3 --norm BatchNorm1d runs/ckpt-0.pt
-  covscan prove ... --report report.json --resume proof.jsonl --expect-gain 5 runs/
+  covscan prove --model nets.py:build --data sample.npz --target y \\
+      --loss cross_entropy --optimizer sgd --lr 0.1 \\
+      --site fc3 --norm BatchNorm1d runs/ckpt-0.pt
+  covscan prove --model nets.py:build --data sample.npz --target y \\
+      --loss cross_entropy --report report.json --resume proof.jsonl \\
+      --expect-gain 5 runs/ckpt-*.pt
 
-{CODES}""",
+\b
+Exit codes:
+  0 completed   1 gains less than --expect-gain   2 something to correct
+  3 a bug in covscan   130 interrupted""",
 )
 def prove(
     context: typer.Context,

@@ -42,6 +42,7 @@ def loaded_by(*words, before=""):
         ["--help"],
         ["analyze", "--help"],
         ["insert", "--help"],
+        ["prove", "--help"],
         ["--version"],
         ["rule"],
         ["rule", "COV201"],

@@ -38,7 +38,10 @@ def test_no_command_shows_the_help_and_is_no_success(covscan):
     assert "Usage: covscan" in err
 
 
-@pytest.mark.parametrize("command", ["analyze", "sites", "insert", "rule", "render", "schema", "doctor", "version"])
+COMMANDS = ("analyze", "sites", "rule", "insert", "prove", "render", "schema", "doctor", "version")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_that_fits(covscan, command):
     code, out, err = covscan(command, "--help")
     assert (code, err) == (0, "")
@@ -50,7 +53,7 @@ def test_each_command_has_help_that_fits(covscan, command):
 def test_the_help_of_analyze_groups_its_options(covscan):
     out = covscan("analyze", "-h")[1]
     panels = [line for line in out.splitlines() if line and not line.startswith(" ")]
-    assert panels[1:] == ["Arguments:", "Model:", "Sample data:", "Measurement:", "Output:", "Options:"]
+    assert panels[1:] == ["Arguments:", "Model:", "Sample data:", "Measurement:", "Evidence:", "Output:", "Options:"]
     assert "covscan analyze --data sample.npz epoch1.onnx" in out
     assert "130 interrupted" in out
 
