@@ -57,12 +57,17 @@ class Session:
         return dict(zip(outputs, values, strict=True))
 
 
-def open_session(model: onnx.ModelProto, path: Path, outputs: Iterable[str] = ()) -> Session:
+def open_session(
+    model: onnx.ModelProto, path: Path, outputs: Iterable[str] = (), *, as_written: bool = False
+) -> Session:
     """Open a copy of ``model`` with ``outputs`` added to the graph's own. Raises UsageError.
 
-    ``path`` is the user's file; external data is found relative to it and mapped, never copied.
+    ``path`` is the user's file; external data is found relative to it and mapped, never copied. ``as_written`` runs
+    node by node what is written, where ONNX Runtime would fuse nodes, which rounds differently.
     """
     options = onnxruntime.SessionOptions()
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry(_FOLDER, str(path.parent.resolve()))
     mapped = _map_initializers(model, path.parent)

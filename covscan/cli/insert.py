@@ -216,6 +216,8 @@ def _function(outcome: Outcome) -> Line:
     over = f"over {found.samples:,} samples"
     if found.relative is None or found.relative_mean is None:
         return line(Span("changed", "warning"), f": outputs differ by up to {found.largest:.2g} {over}")
+    if found.largest == 0:
+        return line(Span("unchanged", "good"), f": all outputs are the same to the last bit, {over}")
     how = (
         f": outputs differ by at most {found.relative:.1e} of their standard deviation, "
         f"on average by {found.relative_mean:.1e}, {over}"

@@ -130,9 +130,9 @@ def _check(written: Path, original: Path) -> None:
 
 
 def _compared(model: onnx.ModelProto, path: Path, written: Path, found: Study, samples: Samples) -> Difference:
-    """How far the outputs of the original and of the written file are apart."""
+    """How far the outputs of the original and of the written file are apart, each node computed as it is written."""
     after = onnx.load_model(str(written), load_external_data=False)
-    sessions = [open_session(model, path), open_session(after, written)]
+    sessions = [open_session(model, path, as_written=True), open_session(after, written, as_written=True)]
     outputs = [output.name for output in model.graph.output if output.name not in sessions[0].unreadable()]
     inputs = index_graph(model, path.parent).inputs
     differences = Differences()

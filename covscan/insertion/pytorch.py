@@ -63,7 +63,7 @@ def insert_torch(source: TorchSource, samples: Samples, settings: Settings, requ
         calibrated_on=calibration.rows if calibration else 0,
         renamed=tuple(renamed(place.names, place.insertion.position)),
         load=("--model", f"{request.code}:build", str(request.output)),
-        notes=tuple(source.notes),
+        notes=(*source.notes, *work.notes(calibration)),
     )
 
 
@@ -119,6 +119,12 @@ class _Work:
                 )
             state[key] = _copied(found, copies)
         return state
+
+    def notes(self, calibration: Calibration | None) -> list[str]:
+        """What a reader of the figures must know."""
+        if calibration is None or self._first.mask is None:
+            return []
+        return ["Padding does not count in the running statistics; in training mode BatchNorm counts it."]
 
     def training(self, written: nn.Module, place: Place, calibration: Calibration | None) -> Training | None:
         """What batch statistics do at the settings' batch size; None for normalizations that have none."""

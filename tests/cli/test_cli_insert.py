@@ -65,6 +65,7 @@ def test_a_gate_has_no_training_line(covscan, here):
     code, out, _ = covscan(*BASE, "--site", "2", "--position", "before", "--norm", "LayerNorm", "--code", "sub.py")
     assert code == 0
     assert "a gate of 8 zeros" in out
+    assert "unchanged: all outputs are the same to the last bit, over 128 samples" in out
     assert "statistics of batches" not in out
     assert "--model sub.py:build" in out
     assert names(here) == sorted([*BEFORE, "out.pt", "sub.py"])

@@ -98,7 +98,8 @@ def test_padding_does_not_count(tmp_path):
     case = Case(tmp_path, "Tokens", samples=40)
     mask = np.arange(7) < np.arange(40)[:, None] % 7 + 1
     np.savez(case.folder / "x.npz", x=case.x, m=mask)
-    case.insert("up", "BatchNorm", mask="m")
+    outcome = case.insert("up", "BatchNorm", mask="m")
+    assert outcome.notes[-1].startswith("Padding does not count in the running statistics")
     values = case.model.up(torch.from_numpy(case.x))[torch.from_numpy(mask)].double()
     state = torch.load(case.output, weights_only=True)
     assert torch.allclose(state["up.1.inner.running_mean"].double(), values.mean(0), atol=1e-6)
