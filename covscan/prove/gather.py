@@ -196,7 +196,7 @@ def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, left_out: int, set
     wanted = settings.evidence in {None, "trial"}
     if wanted and not rounds:
         said.append(
-            "A training trial would take more steps than the budget allows: the suggestions rest on the one-step probe. "
+            "A training trial would take more steps than the budget allows: suggestions rest on the one-step probe. "
             "--trial-steps raises the budget, --sites and --exclude leave places out."
         )
     elif wanted and left_out:

@@ -14,7 +14,7 @@ from covscan.prove.types import Estimate, Place, PlaceTrial
 from covscan.surgery.types import Insertion
 
 SEEDS = 3
-HORIZONS = (90, 75, 60, 45, 30)
+HORIZONS = (120, 90, 75, 60, 45, 30)
 _FIRST_LOOK = 30
 _RUNGS_OF_AN_ARM = 3.8
 _RUNGS_OF_THE_BASE = 6.0
