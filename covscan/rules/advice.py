@@ -27,18 +27,18 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     ## What it measures
     First, whether anything is wrong in absolute terms: a scale that grows or vanishes over depth, samples that look
     alike, saturated or dead units, unequal channels, a residual stream that grows super-linearly; one strong sign
-    or two weak ones of different kinds. Only then the places are ranked, by the average of within-network ranks of
-    scale, squared mean over variance, cosine between samples, conditioning of the next layer's input, channel
-    heterogeneity, flat units, shift of variance and depth, each with equal weight.
+    or two weak ones of different kinds. Only then the places are ranked within the network: half of the weight is on
+    depth, half on the mean rank of scale, squared mean over variance and conditioning of what the next layer reads,
+    channel heterogeneity, and shift of variance. Where a loss is given, all this is only the order in which places
+    are tried: one step, or a short training, with the normalization and without it decides.
 
     ## Why it matters
     Where something is wrong, a normalization can make training faster and stabler, at a learning rate tuned again.
 
     ## When it misleads
-    The ranking rests on forward passes alone and has not been tested against measured gains yet. In a pilot on small
-    networks, signals of this kind combined by a fit agreed only moderately with the gains (rank correlation 0.35 to
-    0.41), in trained networks no better. Bad initialization, a learning rate that is too high and uncentred data look
-    the same and have cheaper remedies.
+    Without a loss the ranking rests on forward passes alone, which agree with measured gains only moderately (see
+    `benchmarks/normgain`), and mostly because deep places tend to gain more. Bad initialization, a learning rate
+    that is too high and uncentred data look the same and have cheaper remedies.
 
     ## Example
     `BatchNorm1d behind fc3: samples look alike at fc3 (mean cosine 0.997)`

@@ -14,8 +14,7 @@ from covscan.rules.lookup import by_key, graph_of, hidden_layers, is_embedding, 
 class Place:
     """One place: ``site`` is the tensor that would be normalized, ``consumer`` the tensor that the next layer reads.
 
-    ``flat`` are the tensors whose flat units the normalization would move. ``order`` is the place among the
-    calls.
+    ``order`` is the place among the calls.
     """
 
     name: str
@@ -24,7 +23,6 @@ class Place:
     order: int
     site: Site
     consumer: Site
-    flat: tuple[Site, ...]
 
 
 def places(evidence: Evidence) -> list[Place]:
@@ -41,10 +39,8 @@ def places(evidence: Evidence) -> list[Place]:
 def _behind(evidence: Evidence, graph: Topology) -> Iterator[Place]:
     sites = by_key(evidence)
     for layer in hidden_layers(evidence, graph):
-        between = [site_of(graph.outputs[p], sites) for p in graph.between(layer.place, forward=True)]
-        flat = (layer.site, *(site for site in between if site is not None))
         consumer = _consumer(graph, layer.place, sites) or layer.site
-        yield Place(layer.name, "after", layer.module.type, layer.place, layer.site, consumer, flat)
+        yield Place(layer.name, "after", layer.module.type, layer.place, layer.site, consumer)
 
 
 def _in_front(evidence: Evidence, graph: Topology) -> Iterator[Place]:
@@ -63,7 +59,7 @@ def _in_front(evidence: Evidence, graph: Topology) -> Iterator[Place]:
         if any(graph.calls[maker].role == "layer" and graph.outputs[maker] == key for maker in makers):
             continue
         taken.add(key)
-        yield Place(call.name, "before", call.type, order, site, site, (site,))
+        yield Place(call.name, "before", call.type, order, site, site)
 
 
 def _consumer(graph: Topology, place: int, sites: dict[tuple[str, str], Site]) -> Site | None:

@@ -1,10 +1,12 @@
-"""Ordering places by forward evidence: the average of within-network ranks, each signal with equal weight.
+"""Ordering places by forward evidence: within-network ranks, half of the weight on depth, half on five signals.
 
-The signals are few, correlated and each weakly informative (Spearman 0.3 to 0.4 with the gain over 73 small
-networks), which is why nothing is fitted. Values are those of the first checkpoint where that is the state
-before training: a normalization changes how training goes from there, and there the signals told most. In a
-series that starts later, ranks at the first and the last checkpoint are averaged, since neither is where
-training began.
+How deep a place lies is the strongest single sign of what a normalization gains there (``benchmarks/normgain``: the
+order from last to first agrees with the measured gains better than any statistic does), which is why it has half of the
+weight. The rest is the mean of the ranks of five signals, with equal weights, because they are few, correlated and each
+weakly informative: nothing is fitted. They are taken, where that makes sense, at what the next layer reads, so that
+places behind a layer and in front of one compare. Values are those of the first checkpoint where that is the state
+before training: a normalization changes how training goes from there, and there the signals told most. In a series
+that starts later, ranks at the first and the last checkpoint are averaged, since neither is where training began.
 """
 
 import math
@@ -23,17 +25,16 @@ DEPTH = "depth"
 
 
 def scores(evidence: Evidence, places: Sequence[Place]) -> list[tuple[float, dict[str, float | None]]]:
-    """Score and ranks of each place.
+    """Score and ranks of each place, among all places of the network."""
+    return [(_score(ranks), ranks) for ranks in _ranks(evidence, places)]
 
-    Places behind and in front of layers are ranked apart, since only like tensors compare.
-    """
-    found: dict[int, tuple[float, dict[str, float | None]]] = {}
-    for position in ("after", "before"):
-        chosen = [number for number, place in enumerate(places) if place.position == position]
-        for number, ranks in zip(chosen, _ranks(evidence, [places[n] for n in chosen]), strict=True):
-            known = [rank for rank in ranks.values() if rank is not None]
-            found[number] = (mean(known) if known else 0.5, ranks)
-    return [found[number] for number in range(len(places))]
+
+def _score(ranks: Signals) -> float:
+    """Half the rank of the depth, half the mean rank of the other signals."""
+    known = [rank for name, rank in ranks.items() if rank is not None and name != DEPTH]
+    depth = ranks[DEPTH]
+    assert depth is not None
+    return (depth + mean(known)) / 2 if known else depth
 
 
 def _ranks(evidence: Evidence, places: Sequence[Place]) -> list[dict[str, float | None]]:
@@ -52,23 +53,14 @@ def _signals(
     place: Place, checkpoint: Checkpoint, shifts: Mapping[tuple[str, str], float | None]
 ) -> dict[str, float | None]:
     own, consumer = statistics(place.site, checkpoint), statistics(place.consumer, checkpoint)
-    flat = [
-        share
-        for site in place.flat
-        if (found := statistics(site, checkpoint)) is not None
-        for share in (found.saturated_share, found.dead_channels)
-        if share is not None
-    ]
-    scale = own.channel_scale if own is not None else None
+    scale = consumer.channel_scale if consumer is not None else None
     return {
         "scale": abs(math.log(scale)) if scale is not None and scale > 0 else None,
-        "mean to variance": own.mean_to_variance if own is not None else None,
-        "cross-sample cosine": own.cross_sample_cosine if own is not None else None,
+        "mean to variance": consumer.mean_to_variance if consumer is not None else None,
         "conditioning": consumer.conditioning if consumer is not None else None,
         "channel heterogeneity": own.channel_heterogeneity if own is not None else None,
-        "flat units": max(flat) if flat else None,
         SHIFT: shifts.get((place.site.site, place.site.position)),
-        DEPTH: float(place.order),
+        DEPTH: 2.0 * place.order + (place.position == "after"),
     }
 
 

@@ -301,7 +301,7 @@ CASES: dict[str, Case] = {
     "COV413": Case(lambda: masked_norm(masked=True), lambda: masked_norm(masked=False), "warning", "norm1"),
     "COV414": Case(lambda: norms(momentum=0.99), norms, "warning", "norm1"),
     "COV415": Case(lambda: batch(8), lambda: batch(8, elements=100), "info", "norm1"),
-    "COV501": Case(lambda: evidence(at_first={"fc3": {"cross_sample_cosine": 0.999}}), evidence, "info", "fc3"),
+    "COV501": Case(lambda: evidence(at_first={"fc3": {"cross_sample_cosine": 0.999}}), evidence, "info", "head"),
     "COV502": Case(
         lambda: evidence(logits={"attention": 5e3}, first_logits={"attention": 10.0}),
         lambda: evidence(logits={"attention": 5e3}, first_logits={"attention": 4e3}),

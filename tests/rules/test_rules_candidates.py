@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from evidence_factory import Call, batchnorm, evidence, mlp, moved, per_sample
-from msgspec import structs
 from torch import nn
 
 from covscan.rules import judge
@@ -82,17 +81,21 @@ def test_in_a_sigmoid_network_sigmoids_are_no_gates():
     assert ("fc2", "after") in found(evidence(mlp(activation="Sigmoid")))
 
 
-def test_scores_are_the_mean_of_ranks_that_agree_with_every_signal():
-    worse = {
-        f"fc{n}": {"channel_scale": 0.1**n, "mean_to_variance": float(n), "cross_sample_cosine": 0.2 * n,
-                   "channel_heterogeneity": 0.3 * n, "saturated_share": 0.1 * n}
-        for n in (1, 2, 3)
-    }  # fmt: skip
-    worse |= {f"act{n}": {"conditioning": 10.0 * n} for n in (1, 2, 3)}
+def test_half_of_a_score_is_depth_and_half_the_mean_of_the_other_ranks():
+    worse = {f"fc{n}": {"channel_heterogeneity": 0.3 * n} for n in (1, 2, 3)}
+    worse |= {
+        f"act{n}": {"conditioning": 10.0 * n, "channel_scale": 0.1**n, "mean_to_variance": float(n)} for n in (1, 2, 3)
+    }
     shifts = {f"fc{n}": {"absolute_log_variance_ratio": moved(0.5 * n)} for n in (1, 2, 3)}
     offered = found(evidence(statistics=worse, shifts=shifts))
-    assert [offered[f"fc{n}", "after"].score for n in (1, 2, 3)] == pytest.approx([1 / 6, 3 / 6, 5 / 6])
-    assert offered["fc3", "after"].evidence == pytest.approx(dict.fromkeys(offered["fc3", "after"].evidence, 5 / 6))
+    for candidate in offered.values():
+        ranks = dict(candidate.evidence)
+        depth = ranks.pop("depth")
+        known = [rank for rank in ranks.values() if rank is not None]
+        assert candidate.score == pytest.approx((depth + sum(known) / len(known)) / 2)
+    behind = [offered[f"fc{n}", "after"] for n in (1, 2, 3)]
+    for name in behind[0].evidence:
+        assert behind[0].evidence[name] < behind[1].evidence[name] < behind[2].evidence[name], name
     assert [c.site for c in find_candidates(evidence(statistics=worse)) if c.position == "after"] == [
         "fc3",
         "fc2",
@@ -101,8 +104,9 @@ def test_scores_are_the_mean_of_ranks_that_agree_with_every_signal():
 
 
 def test_without_other_signs_the_deeper_place_comes_first():
-    best = find_candidates(evidence())[0]
-    assert (best.site, best.position) == ("fc3", "after")
+    offered = [(c.site, c.position) for c in find_candidates(evidence())]
+    assert offered[0] == ("head", "before")
+    assert [site for site, position in offered if position == "after"] == ["fc3", "fc2", "fc1"]
 
 
 def test_scores_lie_between_0_and_1_and_order_the_list_whatever_the_values():
@@ -120,11 +124,12 @@ def test_scores_lie_between_0_and_1_and_order_the_list_whatever_the_values():
 
 
 def test_a_series_that_starts_before_training_is_ranked_by_its_first_state():
-    first = {"fc1": {"cross_sample_cosine": 0.8}}
-    at_start = found(evidence(at_first=first))["fc1", "after"].evidence
-    later = found(evidence(at_first=first, steps=(50, 100)))["fc1", "after"].evidence
-    assert at_start["cross-sample cosine"] == pytest.approx(5 / 6)
-    assert later["cross-sample cosine"] == pytest.approx((5 / 6 + 1 / 2) / 2)
+    first = {"fc1": {"channel_heterogeneity": 2.0}}
+    at_start = found(evidence(at_first=first))["fc1", "after"].evidence["channel heterogeneity"]
+    later = found(evidence(at_first=first, steps=(50, 100)))["fc1", "after"].evidence["channel heterogeneity"]
+    alike = found(evidence())["fc1", "after"].evidence["channel heterogeneity"]
+    assert at_start > later > alike
+    assert later == pytest.approx((at_start + alike) / 2)
 
 
 @pytest.mark.parametrize(
@@ -315,10 +320,12 @@ def test_missing_statistics_leave_the_rest_in_order():
         if site.site == "fc2":
             site.statistics.clear()
     offered = found(made)
-    known = [rank for rank in offered["fc2", "after"].evidence.values() if rank is not None]
-    assert offered["fc2", "after"].evidence["scale"] is None
+    ranks = dict(offered["fc2", "after"].evidence)
+    assert ranks["channel heterogeneity"] is None
+    depth = ranks.pop("depth")
+    known = [rank for rank in ranks.values() if rank is not None]
     assert known
-    assert structs.asdict(offered["fc2", "after"])["score"] == pytest.approx(sum(known) / len(known))
+    assert offered["fc2", "after"].score == pytest.approx((depth + sum(known) / len(known)) / 2)
 
 
 def test_nothing_is_suggested_for_one_onnx_file_into_which_batchnorm_may_have_been_folded():
