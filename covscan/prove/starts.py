@@ -47,7 +47,8 @@ def find_starts(source: TorchSource, settings: Settings, seeds: int) -> Starts:
     if known is None:
         return Starts(tuple(draws), False, f"{_count(draws)} of the factory's")
     others = [_drawn(settings, seed) for seed in range(1, seeds)]
-    if draws[0].keys() == known.keys() and all(_alike(known, draws[0], other) for other in others):
+    fits = draws[0].keys() == known.keys() and all(_alike(known, draws[0], other) for other in others)
+    if fits and not any(_same(draws[0], other) for other in others):
         return Starts(
             (known, *others), False, f"the weights of {first.id} (step 0) and {_count(others)} of the factory's"
         )
@@ -69,6 +70,10 @@ def _drawn(settings: Settings, seed: int) -> State:
 
 def _tensors(state: Mapping[str, object]) -> State:
     return {name: value.detach().cpu().clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _same(one: State, other: State) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
 
 
 def _alike(known: State, one: State, other: State) -> bool:
