@@ -30,7 +30,7 @@ from covscan.prove.types import Estimate, PlaceTrial, Question, Trials
 from covscan.prove.work import Work, step_work, threads_for
 from covscan.surgery.types import Insertion
 
-BUDGET = 16_000
+BUDGET = 19_000
 """Training steps that a run spends at most, unless the user says otherwise."""
 _SECONDS = 240.0
 """And fewer where steps are dear: as many as this takes by the yardstick of ``work``."""
@@ -149,6 +149,7 @@ def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question
             tick("training trial", done, budget)
 
         bench.tick = advance
+        bench.limit = budget
         ordered = sorted(question.places, key=lambda one: -probed[one].value if one in probed else 0.0)
         found = run_trial(bench, settings.lr, rounds, ordered[:most], question.others, question.everywhere)
     return Trials(

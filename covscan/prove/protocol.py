@@ -60,7 +60,10 @@ class Outcome:
 
 
 def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> Outcome:
-    """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there."""
+    """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there.
+
+    Beyond them only as long as the bench affords it.
+    """
     starts = tuple(bench.initial_loss(seed) for seed in range(seeds))
     curves: dict[int, tuple[Curve, ...]] = {}
     areas: dict[int, tuple[float, ...]] = {}
@@ -74,6 +77,8 @@ def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> O
     low, high = min(ladder.rungs), max(ladder.rungs)
     for _ in range(ladder.reach):
         best = best_rung(areas)
+        if not bench.affords(seeds * steps):
+            break
         if best == max(areas) and best < high + ladder.reach:
             climb(best + 1)
         elif best == min(areas) and best > low - ladder.reach:

@@ -73,6 +73,10 @@ class Bench:
     """Whether normalizations go in so that the function is preserved, because the start was trained already."""
     steps: int = 0
     forwards: int = 0
+    limit: int | None = None
+    """Updates that may be spent in all; None for as many as are asked for."""
+    reserved: int = 0
+    """Updates out of the limit that are spoken for."""
     tick: Callable[[int], None] = lambda steps: None
     keep: Callable[[Arm, float, int, Curve], None] = lambda arm, rate, seed, curve: None
     """Told of every finished curve."""
@@ -90,6 +94,10 @@ class Bench:
         if known is None or len(known.losses) < steps:
             known = self._curves[arm, rate, seed] = self._train(arm, rate, seed, steps)
         return known if len(known.losses) == steps else Curve(known.losses[:steps])
+
+    def affords(self, steps: int) -> bool:
+        """Whether so many updates are left beside what is reserved."""
+        return self.limit is None or self.steps + steps <= self.limit - self.reserved
 
     def loss(self, draw: Draw) -> torch.Tensor:
         """The objective on a batch with the model as it is now."""

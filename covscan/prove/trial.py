@@ -16,8 +16,11 @@ from covscan.surgery.types import Insertion
 SEEDS = 3
 HORIZONS = (120, 90, 75, 60, 45, 30)
 _FIRST_LOOK = 30
-_RUNGS_OF_AN_ARM = 3.8
-_RUNGS_OF_THE_BASE = 6.0
+_RUNGS_AROUND, _RUNGS_OF_AN_ARM = 3, 3.8
+"""Learning rates of an arm: those around the best one without a normalization, and how many it is on average."""
+_RUNGS_TO_START, _RUNGS_OF_THE_BASE = 5, 6.0
+_SPARE = 0.85
+"""The share of a budget that is planned for; the rest is for ladders that go on for longer than usual."""
 _EXTRA_ARMS = 7
 """All places at once, three fixed affines, two other kinds, warm-up."""
 _FEWEST = 3
@@ -47,12 +50,12 @@ def plan(places: int, budget: int) -> tuple[Round, ...]:
     if not places:
         return ()
     for steps in HORIZONS:
-        if _cost(Round(places + _EXTRA_ARMS, steps, SEEDS)) <= budget:
+        if _cost(Round(places + _EXTRA_ARMS, steps, SEEDS)) <= _SPARE * budget:
             return (Round(places, steps, SEEDS),)
     look = Round(places, _FIRST_LOOK, 1)
     for steps in HORIZONS:
         for kept in range(places - 1, _FEWEST - 1, -1):
-            if _cost(look) + _cost(Round(kept + _EXTRA_ARMS, steps, SEEDS)) <= budget:
+            if _cost(look) + _cost(Round(kept + _EXTRA_ARMS, steps, SEEDS)) <= _SPARE * budget:
                 return look, Round(kept, steps, SEEDS)
     return ()
 
@@ -64,6 +67,15 @@ def affordable(budget: int, places: int) -> int:
 
 def _cost(each: Round) -> float:
     return each.steps * each.seeds * (_RUNGS_OF_THE_BASE + each.places * _RUNGS_OF_AN_ARM)
+
+
+def _least(each: Round) -> int:
+    """What a round costs where no ladder is extended."""
+    return each.steps * each.seeds * _RUNGS_TO_START + each.places * _least_of_an_arm(each)
+
+
+def _least_of_an_arm(each: Round) -> int:
+    return each.steps * each.seeds * _RUNGS_AROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +104,12 @@ def run_trial(
     two best places; ``everywhere`` is put in all at once. ``rate`` is the user's own learning rate.
     """
     ladder = Ladder(rate or bench.trainer.usual_rate, reach=3)
+    bench.reserved = sum(map(_least, rounds)) + _EXTRA_ARMS * _least_of_an_arm(rounds[-1])
     judged: dict[Place, PlaceTrial] = {}
     kept = list(places)
     for each in rounds:
         kept = kept[: each.places]
+        bench.reserved -= len(ladder.rungs) * each.seeds * each.steps
         base = measure(bench, AS_IT_IS, ladder, each.seeds, each.steps)
         outcomes = {one: _train(bench, Arm((one,)), base, ladder, each) for one in kept}
         kept.sort(key=lambda one: -gain_of(base, outcomes[one]).value)
@@ -120,6 +134,7 @@ def run_trial(
 def _train(bench: Bench, arm: Arm, base: Outcome, ladder: Ladder, each: Round) -> Outcome:
     """An arm at the rates around the best one without a normalization, and further on where they lead."""
     around = replace(ladder, rungs=(base.best - 1, base.best, base.best + 1))
+    bench.reserved = max(0, bench.reserved - _least_of_an_arm(each))
     return measure(bench, arm, around, each.seeds, each.steps)
 
 

@@ -18,6 +18,9 @@ class Landscape:
     def initial_loss(self, seed: int) -> float:
         return 10.0
 
+    def affords(self, steps: int) -> bool:
+        return True
+
     def curve(self, arm, rate, seed, steps) -> Curve:
         self.asked.append(rate)
         return Curve((self._losses[rate],) * steps)

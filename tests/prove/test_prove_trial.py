@@ -100,3 +100,23 @@ def test_a_trial_is_the_same_again(trial):
     _, found = trial
     again = run_trial(deep_bench(), 0.1, (Round(5, 15, 1), Round(3, 40, 2)), DEEP, OTHERS, DEEP)
     assert again == found
+
+
+@pytest.mark.parametrize(("places", "budget"), [(5, 9_000), (5, 6_000)])
+def test_a_trial_never_spends_more_than_its_budget(places, budget):
+    bench = deep_bench()
+    bench.limit = budget
+    rounds = plan(places, budget)
+    assert rounds
+    run_trial(bench, None, [Round(each.places, each.steps // 3, each.seeds) for each in rounds], DEEP, OTHERS, DEEP)
+    assert bench.steps <= budget
+
+
+def test_a_ladder_is_not_extended_beyond_what_is_left():
+    bench = deep_bench()
+    bench.limit = 4 * 2 * (5 + 3 * (2 + 7))
+    run_trial(bench, 1e-6, (Round(2, 4, 2),), DEEP[:2], {}, [])
+    assert bench.steps <= bench.limit
+    free = deep_bench()
+    run_trial(free, 1e-6, (Round(2, 4, 2),), DEEP[:2], {}, [])
+    assert free.steps > bench.steps
