@@ -27,6 +27,12 @@ def page(results: Mapping[str, Any]) -> str:
         families = [family for family in ranking if family != "all"]
         rows = [[name, *(_cell(ranking[f][name][column]) for f in families)] for name in ranking["all"]]
         parts += [f"### {title} by family", _table(["", *families], rows)]
+    for tier, others in results["against"].items():
+        parts += [
+            f"## {tier} less others, network by network",
+            "Positive where the tier is better.",
+            _table(["", "Spearman", "top-1 regret"], [[n, *map(_cell, found.values())] for n, found in others.items()]),
+        ]
     for tier, groups in results["calls"].items():
         parts += [
             f"## Suggestions, {tier}",

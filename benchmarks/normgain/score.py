@@ -86,6 +86,16 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
+def differences(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, Any]:
+    """How much better one method ranks than another, network by network; positive is better in both columns."""
+    pairs = [(a.ranking, b.ranking) for a, b in zip(rows, others, strict=True) if a.ranking and b.ranking]
+    found = {}
+    for name, sign in (("spearman", 1), ("regret", -1)):
+        values = np.array([sign * (a[name] - b[name]) for a, b in pairs])
+        found[name] = _interval(len(values), lambda drawn, values=values: float(values[drawn].mean()))
+    return found
+
+
 def _pooled(rows: Sequence[Row]) -> float | None:
     return auroc([s for each in rows for s in each.scores], [p for each in rows for p in each.positive])
 
@@ -194,6 +204,10 @@ def results(
                 for name, rows in methods.items()
             }
             for group in groups
+        },
+        "against": {
+            tier: {name: differences(methods[tier], rows) for name, rows in methods.items() if name != tier}
+            for tier in tiers
         },
         "calls": {tier: {g: calls(chosen, known) for g, chosen in groups.items()} for tier, known in tiers.items()},
         "coverage": {tier: coverage(networks, known) for tier, known in tiers.items()},
