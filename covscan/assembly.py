@@ -104,7 +104,7 @@ class Assembly:
             candidates=list(judgement.candidates),
             suggestions=list(judgement.suggestions),
             gradients=None if evidence.gradients is None else gradients_record(evidence.gradients),
-            trials=None if evidence.trials is None else trials_record(evidence.trials),
+            trials=None if evidence.tried is None else trials_record(evidence.tried),
             notes=[
                 *self._source.notes,
                 *self._mask_notes(network),

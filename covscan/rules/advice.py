@@ -51,7 +51,7 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     Bjorck et al. 2018. Santurkar et al. 2018. Huang et al. 2020 (one BatchNorm before the last layer).
     """
     apart = {suggestion.site for suggestion in qk_suggestions(evidence)}
-    branch = branch_output(evidence) if evidence.trials is None else None
+    branch = branch_output(evidence) if evidence.tried is None else None
     found = signs(evidence)
     for suggestion in suggest(evidence):
         if suggestion.site in apart or (branch is not None and suggestion.site == branch.name):
@@ -199,8 +199,8 @@ def nothing_to_gain(evidence: Evidence) -> Iterator[Firing]:
     graph = graph_of(evidence)
     every = hidden_layers(evidence, graph, normalized=True)
     bare = hidden_layers(evidence, graph)
-    if evidence.trials is not None and evidence.trials.places:
-        yield _nothing_gained(evidence.trials, len(every), len(bare))
+    if evidence.tried is not None:
+        yield _nothing_gained(evidence.tried, len(every), len(bare))
         return
     if evidence.coverage.non_finite and not _any_finite(evidence):
         return

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def find_candidates(evidence: Evidence) -> tuple[Candidate, ...]:
     """All candidates, sorted by score; equal scores put the deeper place first, and behind a layer before in front."""
     ranked = [candidate for candidate, _ in judged_places(evidence)]
-    branch = None if evidence.trials is not None else branch_output(evidence)
+    branch = None if evidence.tried is not None else branch_output(evidence)
     apart = [*qk_candidates(evidence), *([branch.candidate()] if branch is not None else [])]
     taken = {(candidate.site, candidate.position) for candidate in apart}
     rest = [candidate for candidate in ranked if (candidate.site, candidate.position) not in taken]
@@ -31,10 +31,11 @@ def find_candidates(evidence: Evidence) -> tuple[Candidate, ...]:
 def judged_places(evidence: Evidence) -> list[tuple[Candidate, Place]]:
     """The candidates by the best evidence there is: what was trained, else what forward passes showed."""
     ranked = ranked_places(evidence)
-    if evidence.trials is None:
+    if evidence.tried is None:
         return ranked
-    scores_by_place = expected_scores(evidence)
-    judged = [(_tried(evidence.trials, candidate, scores_by_place), place) for candidate, place in ranked]
+    forward = {(candidate.site, candidate.position): candidate.score for candidate, _ in ranked}
+    scores_by_place = expected_scores(evidence, forward)
+    judged = [(_tried(evidence.tried, candidate, scores_by_place), place) for candidate, place in ranked]
     return sorted(judged, key=lambda item: -item[0].score)
 
 

@@ -39,6 +39,11 @@ class Evidence:
     trials: "Trials | None" = None
     gradients: "Gradients | None" = None
 
+    @property
+    def tried(self) -> "Trials | None":
+        """The trials that places can be judged by; None too where the budget did not reach for a single place."""
+        return self.trials if self.trials is not None and self.trials.places else None
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

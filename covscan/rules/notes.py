@@ -26,6 +26,10 @@ TRIED = (
     "speed and stability of optimization, not generalization. BatchNorm also regularizes and couples the samples of a "
     "batch. Whoever keeps the old learning rate should read the gain at that rate."
 )
+PROBED = (
+    "Changes are those of the loss on other samples after one step, the best of several step sizes. One step says "
+    "little about a whole training; short trials, which take more steps, say more."
+)
 KEPT = (
     "The normalizations were put into trained weights so that the function was kept, which also keeps most of the old "
     "dynamics. Training from scratch with them is another intervention, with usually larger gains."
@@ -43,11 +47,11 @@ ONNX = (
 def notes_for(evidence: Evidence, suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
     """The sentences that apply to this run."""
     notes = [SHIFT, NOISE] if len(evidence.checkpoints) > 1 else []
-    if evidence.trials is not None:
-        notes += [TRIED] if evidence.trials.places else []
-        notes += [KEPT] if evidence.trials.intervention == "into a checkpoint" else []
-        notes += evidence.trials.notes
+    if evidence.tried is not None:
+        notes += [TRIED if evidence.tried.tier == "trial" else PROBED]
+        notes += [KEPT] if evidence.tried.intervention == "into a checkpoint" else []
     elif suggestions:
         notes += [GAIN, INSERTION]
+    notes += evidence.trials.notes if evidence.trials is not None else []
     notes += [ONNX] if evidence.model.engine == "onnx" else []
     return tuple(notes)

@@ -30,7 +30,7 @@ def suggest(evidence: Evidence) -> tuple[Suggestion, ...]:
     Beside the best candidate those that score within 0.1 of it and put the normalization behind or in front
     of another layer. Where trainings were run, they decide (``covscan.rules.tried``).
     """
-    if evidence.trials is not None:
+    if evidence.tried is not None:
         from_trials = [*qk_suggestions(evidence), *tried_suggestions(evidence)][:_MOST]
         return tuple(_ranked(suggestion, rank) for rank, suggestion in enumerate(from_trials, start=1))
     suggested = [*qk_suggestions(evidence), *_branch(evidence)][:_MOST]

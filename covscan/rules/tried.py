@@ -21,7 +21,7 @@ _STEADY = 0.8
 
 def tried_suggestions(evidence: Evidence) -> Iterator[Suggestion]:
     """The places that promise a gain, best first."""
-    trials = evidence.trials
+    trials = evidence.tried
     if trials is None:
         return
     for candidate, place in judged_places(evidence):
@@ -42,7 +42,7 @@ def _suggestion(
         norm=candidate.norm,
         score=candidate.score,
         reason=_reason(evidence, trials, trial, candidate, place, alike),
-        confidence=_confidence(trial, judged),
+        confidence=_confidence(trial, judged, alike),
         tier=candidate.tier,
         evidence={
             "ranks": dict(candidate.evidence),
@@ -82,10 +82,11 @@ def _exchangeable(trials: "Trials", trial: "PlaceTrial") -> list[str]:
     return [f"{each.insertion.position} {each.insertion.site}" for each in group if each is not trial]
 
 
-def _confidence(trial: "PlaceTrial", judged: str) -> Literal["low", "medium", "high"]:
+def _confidence(trial: "PlaceTrial", judged: str, alike: list[str]) -> Literal["low", "medium", "high"]:
+    """``high`` where no other place would be better: it stays first, or who is first does not matter."""
     if judged != "recommended":
         return "low" if trial.gain is None else "medium"
-    return "high" if (trial.stays_first or 0.0) >= _STEADY or trial.exchangeable else "medium"
+    return "high" if (trial.stays_first or 0.0) >= _STEADY or alike else "medium"
 
 
 def _reason(
