@@ -33,7 +33,7 @@ def judged_places(evidence: Evidence) -> list[tuple[Candidate, Place]]:
     ranked = ranked_places(evidence)
     if evidence.tried is None:
         return ranked
-    forward = {(candidate.site, candidate.position): candidate.score for candidate, _ in ranked}
+    forward: dict[tuple[str, str], float] = {(one.site, one.position): one.score for one, _ in ranked}
     scores_by_place = expected_scores(evidence, forward)
     judged = [(_tried(evidence.tried, candidate, scores_by_place), place) for candidate, place in ranked]
     return sorted(judged, key=lambda item: -item[0].score)

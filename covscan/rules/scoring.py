@@ -17,6 +17,7 @@ from covscan.report.types import Checkpoint
 from covscan.rules.evidence import Evidence
 from covscan.rules.lookup import first_to_last, last, statistics, untrained, value
 from covscan.rules.places import Place
+from covscan.rules.ranking import ranks as ranks_of
 
 Signals = Mapping[str, float | None]
 
@@ -74,16 +75,11 @@ def _shifts(evidence: Evidence) -> dict[tuple[str, str], float | None]:
 
 
 def _ranked(signals: Sequence[Signals]) -> list[dict[str, float | None]]:
-    """Each signal as its rank among the places that have it, between 0 and 1; ties share theirs."""
-    ranked: list[dict[str, float | None]] = [dict.fromkeys(place) for place in signals]
+    """Each signal as its rank among the places that have it."""
+    ranked: list[dict[str, float | None]] = [{} for _ in signals]
     for name in signals[0] if signals else ():
-        known = [found for place in signals if (found := place[name]) is not None]
-        for number, place in enumerate(signals):
-            mine = place[name]
-            if mine is not None:
-                below = sum(other < mine for other in known)
-                ties = sum(other == mine for other in known)
-                ranked[number][name] = (below + ties / 2) / len(known)
+        for number, rank in enumerate(ranks_of([place[name] for place in signals])):
+            ranked[number][name] = rank
     return ranked
 
 

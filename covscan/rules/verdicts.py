@@ -47,10 +47,10 @@ def expected_scores(
 ) -> Mapping[tuple[str, str], float]:
     """A score for each place that was tried, best first; ``forward`` are the scores of the forward evidence.
 
-    Cheaper evidence is the prior: a place's rank by the probe and its rank by forward evidence, averaged. Where there
-    was a training, the score is one half and half of the gain, moved by the prior as ``PRIOR`` says: what a noisy
-    measurement of the gain is shrunk to. Where there was only a step, the prior is the score. A place that dropped out of
-    an early round never scores above one that was looked at longer.
+    Cheaper evidence is the prior: a place's rank by the probe and its rank by forward evidence, averaged. Where
+    there was a training, the score is one half and half of the gain, moved by the prior as ``PRIOR`` says: what a
+    noisy measurement of the gain is shrunk to. Where there was only a step, the prior is the score. A place that
+    dropped out of an early round never scores above one that was looked at longer.
     """
     if evidence.tried is None:
         return {}

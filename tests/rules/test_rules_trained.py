@@ -11,7 +11,7 @@ from covscan.rules.candidates import find_candidates
 from covscan.rules.notes import GAIN, KEPT, PROBED, TRIED
 from covscan.rules.questions import question
 from covscan.rules.suggestions import suggest
-from covscan.rules.verdicts import expected_scores, promising, verdict
+from covscan.rules.verdicts import PRIOR, expected_scores, promising, verdict
 from covscan.surgery.types import Insertion
 
 IMAGE = ("N", 64, 8, 8)
@@ -155,6 +155,22 @@ def test_scores_lie_between_0_and_1(value):
     assert all(0 <= score <= 1 for score in expected_scores(made).values())
 
 
+def test_cheaper_evidence_decides_between_like_gains_and_not_against_a_clear_one():
+    alike, better = trained("fc1"), trained("fc2", gain=Estimate(0.5, 0.4, 0.6))
+    forward = {("fc1", "after"): 0.9, ("fc2", "after"): 0.1, ("fc3", "after"): 0.5}
+    scores = expected_scores(with_trials(trained("fc3"), better, alike), forward)
+    assert list(scores) == [("fc2", "after"), ("fc1", "after"), ("fc3", "after")]
+    assert scores["fc1", "after"] - scores["fc3", "after"] < PRIOR / 2
+
+
+def test_steps_alone_are_scored_by_their_ranks_and_the_forward_ones():
+    low, high = Estimate(0.01, 0.0, 0.02), Estimate(0.2, 0.1, 0.3)
+    made = with_trials(at("fc1", probe=high), at("fc2", probe=low))
+    assert expected_scores(made) == {("fc1", "after"): 0.75, ("fc2", "after"): pytest.approx(0.25, abs=1e-5)}
+    forward = {("fc1", "after"): 0.1, ("fc2", "after"): 0.9}
+    assert expected_scores(made, forward)["fc1", "after"] == 0.5
+
+
 def test_a_place_without_any_estimate_has_no_score():
     assert expected_scores(with_trials(at("fc1"), trained("fc2"))).keys() == {("fc2", "after")}
     assert expected_scores(evidence()) == {}
@@ -186,7 +202,7 @@ def test_at_most_three_places_are_suggested_and_only_sure_ones():
     made = with_trials(
         *(trained(f"fc{n}") for n in (1, 2, 3)), trained("head", position="before"), trained("fc2", position="before")
     )
-    assert [(s.rank, s.site) for s in suggest(made)] == [(1, "fc1"), (2, "fc2"), (3, "fc3")]
+    assert [(s.rank, s.site) for s in suggest(made)] == [(1, "head"), (2, "fc3"), (3, "fc2")]
     assert suggest(with_trials(trained("fc1", gain=SLIGHT), trained("fc2", gain=HARM), at("fc3", probe=NONE))) == ()
 
 
@@ -242,20 +258,20 @@ def test_a_suggestion_from_a_step_says_so_and_is_never_sure():
 
 def test_places_that_cannot_be_told_apart_name_each_other_and_are_equally_sure():
     made = with_trials(
-        trained("fc2", stays_first=0.6),
-        trained("fc3", stays_first=0.4, exchangeable=True),
+        trained("fc3", stays_first=0.6),
+        trained("fc2", stays_first=0.4, exchangeable=True),
         trained("fc1", gain=Estimate(0.1, 0.05, 0.15)),
     )
     first, second, third = suggest(made)
-    assert (first.exchangeable_with, second.exchangeable_with) == (["after fc3"], ["after fc2"])
+    assert (first.exchangeable_with, second.exchangeable_with) == (["after fc2"], ["after fc3"])
     assert third.exchangeable_with == []
-    assert "after fc3 cannot be told from it." in first.reason
+    assert "after fc2 cannot be told from it." in first.reason
     assert (first.confidence, second.confidence, third.confidence) == ("high", "high", "medium")
 
 
 def test_a_place_that_might_not_stay_first_is_less_sure():
-    assert suggest(with_trials(trained("fc2", stays_first=0.79), trained("fc3")))[0].confidence == "medium"
-    assert suggest(with_trials(trained("fc2", stays_first=0.8), trained("fc3")))[0].confidence == "high"
+    assert suggest(with_trials(trained("fc3", stays_first=0.79), trained("fc2")))[0].confidence == "medium"
+    assert suggest(with_trials(trained("fc3", stays_first=0.8), trained("fc2")))[0].confidence == "high"
 
 
 # Findings and notes.
