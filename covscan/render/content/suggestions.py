@@ -43,10 +43,20 @@ def _none(report: Report) -> str:
         return "None: nothing was measured."
     if report.trials is not None:
         how = "short trainings" if report.trials.tier == "trial" else "one-step probes"
-        return f"None: in {how} no place for a normalization gained more than 2 % for sure. This network needs none."
+        return f"None: in {how} no place for a normalization gained more than 2 % for sure. {_rest(report)}"
     if len(report.checkpoints) < 2:
         return "None: one checkpoint alone gives no reason to add a normalization."
     return "None: nothing measured here says that adding a normalization would help."
+
+
+def _rest(report: Report) -> str:
+    """What that means: nothing to gain, or not enough trainings to tell."""
+    open_ = [candidate for candidate in report.candidates if candidate.verdict == "worth testing"]
+    if not open_:
+        return "This network needs none."
+    best = open_[0]
+    found = change(best.gain or best.one_step)
+    return f"Not decided: {found} {best.position} {printable(best.site)}; --trial-steps N with a larger N tells more."
 
 
 def _blocks(suggestion: Suggestion) -> tuple[Block, ...]:
