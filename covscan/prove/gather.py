@@ -47,6 +47,7 @@ _GRADIENT_SECONDS = 60.0
 _READ_AT_ONCE = 256
 _FORWARDS_A_STEP = 3
 _FEWEST_PAIRS = 2
+_RAISE = "--trial-steps raises the budget, --sites and --exclude leave places out."
 
 
 def open_bench(
@@ -195,18 +196,20 @@ def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, left_out: int, set
     if settings.optimizer is None:
         said.append(f"--optimizer was not given: trials train with {OPTIMIZER}.")
     wanted = settings.evidence in {None, "trial"}
-    if wanted and not rounds:
+    probed = pairs >= _FEWEST_PAIRS
+    if not rounds and not probed:
+        said.append(
+            f"{'Neither a training trial nor' if wanted else 'Not even'} a one-step probe of all places fits the "
+            f"budget: only forward evidence was used. {_RAISE}"
+        )
+    elif wanted and not rounds:
         said.append(
             "A training trial would take more steps than the budget allows: suggestions rest on the one-step probe. "
-            "--trial-steps raises the budget, --sites and --exclude leave places out."
+            f"{_RAISE}"
         )
     elif wanted and left_out:
-        said.append(
-            f"{left_out} places that promised least in the one-step probe were not trained, for want of budget "
-            "(--trial-steps)."
-        )
-    if pairs < _FEWEST_PAIRS:
-        said.append("Not even a one-step probe of all places fits the budget: only forward evidence was used.")
+        by = "in the one-step probe" if probed else "by forward evidence"
+        said.append(f"{left_out} places that promised least {by} were not trained, for want of budget (--trial-steps).")
     if not bench.pool.complete:
         said.append(f"Trials drew from the first {bench.pool.count:,} samples, which is what fits in memory.")
     return said

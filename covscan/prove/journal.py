@@ -19,9 +19,15 @@ class Journal:
 
     def __init__(self, path: Path, setting: Any) -> None:
         self._key = hashlib.sha256(repr(setting).encode()).hexdigest()[:16]
-        self._path = path
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
+            self._records = [record for record in map(_read, text.splitlines()) if record is not None]
+            if text.strip() and not self._records:
+                raise UsageError(
+                    "unusable-resume-file",
+                    f"'{path}' is no file that covscan prove wrote",
+                    hint="name another with --resume",
+                )
             self._stream: TextIO = path.open("a", encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
@@ -32,13 +38,6 @@ class Journal:
             ) from error
         if text and not text.endswith("\n"):
             self._stream.write("\n")
-        self._records = [record for record in map(_read, text.splitlines()) if record is not None]
-        if text.strip() and not self._records:
-            raise UsageError(
-                "unusable-resume-file",
-                f"'{path}' is no file that covscan prove wrote",
-                hint="name another with --resume",
-            )
 
     def restore(self, bench: Bench, arms: tuple[Arm, ...]) -> int:
         """Hand the curves that are there to ``bench``, and take in what it adds; returns how many there were."""

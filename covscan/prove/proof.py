@@ -66,6 +66,7 @@ def prove(
         "settings": repr(replace(settings, checkpoints=(), device="auto")),
         "weights": [checkpoint.sha256 for checkpoint in source.series.checkpoints],
         "samples": samples.fingerprint,
+        "start": f"{bench.initial_loss(0):.5g}",  # code of the model or the loss that has changed since shows here
         "plan": (plan.steps, bench.pool.batch_size, bench.pool.count),
     }
     journal = Journal(plan.resume, setting) if plan.resume is not None else None
