@@ -12,7 +12,12 @@ from covscan.prove.gains import Gain
 from covscan.prove.types import Estimate
 
 MODEL_ERROR = 0.05
-"""Standard deviation of (gain by the full protocol - gain by the trial) beyond the seeds' own."""
+"""Standard deviation of (gain by the full protocol - gain by the trial) beyond the seeds' own, at ``HORIZON`` steps.
+
+It grows as one over the square root of a shorter horizon: with three seeds the whole error was 0.05 at 120 steps, 0.08
+at 60 and 0.13 at 30, over 15 instances.
+"""
+HORIZON = 120
 SLOPE_ERROR = 0.1
 """The same, for each unit of gain."""
 _Z = 1.6449
@@ -26,10 +31,14 @@ def pooled_variance(gains: Sequence[Gain]) -> float:
     return mean(found) if found else 0.0
 
 
-def calibrated(found: Gain, pooled: float) -> Estimate:
-    """A gain with the 90 % interval in which the full protocol's gain is expected."""
+def calibrated(found: Gain, pooled: float, steps: int) -> Estimate:
+    """A gain with the 90 % interval in which the full protocol's gain is expected; ``steps`` is the trial's horizon.
+
+    The seeds' spread counts twice, since the protocol's own seeds are others and differ as much.
+    """
     seeds = len(found.by_seed)
     own = variance(found.by_seed) if seeds > 1 else 0.0
     spread = (own * (seeds - 1) + pooled * _POOLED) / (seeds - 1 + _POOLED)
-    reach = _Z * math.sqrt(spread / seeds + MODEL_ERROR**2 + (SLOPE_ERROR * found.value) ** 2)
+    model = MODEL_ERROR**2 * max(1.0, HORIZON / steps)
+    reach = _Z * math.sqrt(2 * spread / seeds + model + (SLOPE_ERROR * found.value) ** 2)
     return Estimate(found.value, found.value - reach, min(1.0, found.value + reach))

@@ -172,8 +172,8 @@ def _judge(
         own = gain_at(base, outcome, 0) if at_rate else None
         found[one.place] = PlaceTrial(
             insertion=one,
-            gain=calibrated(gains[one], pooled),
-            at_rate=None if own is None else calibrated(own, pooled),
+            gain=calibrated(gains[one], pooled, each.steps),
+            at_rate=None if own is None else calibrated(own, pooled, each.steps),
             stays_first=first[one],
             exchangeable=one is not best and _alike(gains[best], gains[one], pooled),
             horizon=each.steps,
@@ -215,7 +215,9 @@ def _with_controls(
         affine, over = gain_of(base, outcome), gain(outcome.chosen(), outcomes[one].chosen())
         pooled = pooled_variance([affine, over])
         controlled[one.place] = replace(
-            found[one.place], affine=calibrated(affine, pooled), over_affine=calibrated(over, pooled)
+            found[one.place],
+            affine=calibrated(affine, pooled, each.steps),
+            over_affine=calibrated(over, pooled, each.steps),
         )
     return controlled
 
@@ -232,8 +234,8 @@ def _everywhere(
     if not everywhere:
         return None
     if len(everywhere) == 1 and everywhere[0] in outcomes:
-        return calibrated(gain_of(base, outcomes[everywhere[0]]), pooled)
-    return calibrated(gain_of(base, _train(bench, Arm(tuple(everywhere)), base, ladder, each)), pooled)
+        return calibrated(gain_of(base, outcomes[everywhere[0]]), pooled, each.steps)
+    return calibrated(gain_of(base, _train(bench, Arm(tuple(everywhere)), base, ladder, each)), pooled, each.steps)
 
 
 def _rivals(
@@ -247,10 +249,10 @@ def _rivals(
         each.seeds,
         each.steps,
     )
-    found = {"warm-up": calibrated(gain_of(base, warm), pooled)}
+    found = {"warm-up": calibrated(gain_of(base, warm), pooled, each.steps)}
     if known and base.best != 0 and 0 in base.areas:
         name = "a larger learning rate" if base.best > 0 else "a smaller learning rate"
-        found[name] = calibrated(gain(base.areas[0], base.areas[base.best]), pooled)
+        found[name] = calibrated(gain(base.areas[0], base.areas[base.best]), pooled, each.steps)
     return found
 
 

@@ -45,9 +45,10 @@ def test_shares_of_redraws_add_up_and_follow_the_seeds():
 
 def test_an_interval_is_wider_where_seeds_disagree_and_never_narrower_than_what_the_benchmark_showed():
     close, apart = Gain(0.3, None, None, (0.3, 0.31, 0.29)), Gain(0.3, None, None, (0.1, 0.5, 0.3))
-    narrow, wide = (calibrated(each, pooled_variance([each])) for each in (close, apart))
+    narrow, wide = (calibrated(each, pooled_variance([each]), 120) for each in (close, apart))
     assert wide.high - wide.low > narrow.high - narrow.low > 0.02
-    assert calibrated(Gain(0.99, None, None, (0.99,)), 0.0).high <= 1
+    assert calibrated(Gain(0.99, None, None, (0.99,)), 0.0, 120).high <= 1
+    assert calibrated(close, 0.0, 30).low < calibrated(close, 0.0, 120).low == calibrated(close, 0.0, 500).low
 
 
 def test_a_probe_ranks_places_of_a_network_that_loses_its_signal_and_is_bounded():
