@@ -48,6 +48,18 @@ def row(network: Measured, scores: Scores) -> Row:
     return Row(network.family, ranking, tuple(values), tuple(gain > WORTH for gain in gains))
 
 
+def _rows(
+    networks: Sequence[Measured],
+    rule: Callable[[Measured, Mapping[str, Any]], Scores],
+    predictions: Mapping[int, Mapping[str, Any]],
+) -> list[Row | None]:
+    """A method on all networks, None for those that it was not asked about."""
+    return [
+        row(network, rule(network, predictions[network.number])) if network.number in predictions else None
+        for network in networks
+    ]
+
+
 def random_row(network: Measured) -> Row:
     """The expectation over all orders."""
     gains = [network.gains[number] for number in network.ranked]
@@ -86,9 +98,13 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
-def differences(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, Any]:
+def differences(rows: Sequence[Row | None], others: Sequence[Row | None]) -> dict[str, Any]:
     """How much better one method ranks than another, network by network; positive is better in both columns."""
-    pairs = [(a.ranking, b.ranking) for a, b in zip(rows, others, strict=True) if a.ranking and b.ranking]
+    pairs = [
+        (a.ranking, b.ranking)
+        for a, b in zip(rows, others, strict=True)
+        if a is not None and b is not None and a.ranking and b.ranking
+    ]
     found = {}
     for name, sign in (("spearman", 1), ("regret", -1)):
         values = np.array([sign * (a[name] - b[name]) for a, b in pairs])
@@ -183,24 +199,27 @@ def of_the_truth(networks: Sequence[Measured], records: Mapping[int, Mapping[str
 def results(
     records: Mapping[int, Mapping[str, Any]], tiers: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    """Everything, overall and by family; a method is scored on the networks that all of them know."""
+    """Everything, overall and by family; a tier is scored on the networks that it was asked about."""
     networks = [measured(record) for record in records.values()]
-    networks = [network for network in networks if all(network.number in known for known in tiers.values())]
     families = sorted({network.family for network in networks})
-    methods: dict[str, list[Row]] = {
-        **{tier: [row(n, tier_scores(n, known[n.number])) for n in networks] for tier, known in tiers.items()},
+
+    def asked(tier: str, chosen: Sequence[Measured]) -> list[Measured]:
+        return [network for network in chosen if network.number in tiers[tier]]
+
+    methods: dict[str, list[Row | None]] = {
+        **{tier: _rows(networks, tier_scores, known) for tier, known in tiers.items()},
         "random": [random_row(network) for network in networks],
     }
     if "forward" in tiers:
         for name, rule in BASELINES.items():
-            methods[name] = [row(network, rule(network, tiers["forward"][network.number])) for network in networks]
+            methods[name] = _rows(networks, rule, tiers["forward"])
     methods[CEILING] = [ceiling_row(network) for network in networks]
     groups = {"all": networks, **{family: [n for n in networks if n.family == family] for family in families}}
     return {
         "truth": {group: of_the_truth(chosen, records) for group, chosen in groups.items()},
         "ranking": {
             group: {
-                name: summary([each for each in rows if group in {"all", each.family}])
+                name: summary([each for each in rows if each is not None and group in {"all", each.family}])
                 for name, rows in methods.items()
             }
             for group in groups
@@ -209,12 +228,15 @@ def results(
             tier: {name: differences(methods[tier], rows) for name, rows in methods.items() if name != tier}
             for tier in tiers
         },
-        "calls": {tier: {g: calls(chosen, known) for g, chosen in groups.items()} for tier, known in tiers.items()},
-        "coverage": {tier: coverage(networks, known) for tier, known in tiers.items()},
+        "calls": {
+            tier: {g: calls(asked(tier, chosen), known) for g, chosen in groups.items()}
+            for tier, known in tiers.items()
+        },
+        "coverage": {tier: coverage(asked(tier, networks), known) for tier, known in tiers.items()},
         "cost": {
             tier: {
-                "forward passes, median": median(known[n.number]["forwards"] for n in networks),
-                "seconds, median": median(known[n.number]["seconds"] for n in networks),
+                "forward passes, median": median(known[n.number]["forwards"] for n in asked(tier, networks)),
+                "seconds, median": median(known[n.number]["seconds"] for n in asked(tier, networks)),
             }
             for tier, known in tiers.items()
         },
