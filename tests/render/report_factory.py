@@ -3,6 +3,8 @@
 import math
 import random
 
+from msgspec import structs
+
 from covscan.report.types import (
     SCHEMA_VERSION,
     Candidate,
@@ -10,6 +12,11 @@ from covscan.report.types import (
     Coverage,
     Data,
     Finding,
+    Gain,
+    Gradients,
+    GradientShift,
+    Landscape,
+    LayerGradient,
     Measure,
     Model,
     Report,
@@ -21,6 +28,7 @@ from covscan.report.types import (
     Statistics,
     Suggestion,
     Tool,
+    Trials,
 )
 
 PATCH = """\
@@ -449,6 +457,129 @@ def nothing():
     return report(points, [], coverage=coverage)
 
 
+def gain(value, reach=0.06):
+    return Gain(value=value, low=value - reach, high=min(1.0, value + reach))
+
+
+def slopes(points, layers):
+    """What gradients say: the first layer's vanish, and the last step nearly diverges."""
+    return Gradients(
+        layers=[
+            LayerGradient(
+                layer=name,
+                checkpoint=point.id,
+                gradient_norm=0.01 * 4**place,
+                gradient_rms=0.001 * 4**place,
+                weight_norm=5.0,
+                relative_gradient=0.002 * 4**place,
+                update_ratio=0.0002 * 4**place,
+                gradient_noise=0.7,
+                scale_invariance=0.1,
+            )
+            for point in points
+            for place, name in enumerate(layers)
+        ],
+        shifts=[
+            GradientShift(
+                layer=name,
+                from_=points[0].id,
+                to=points[-1].id,
+                relative=0.9 if name == layers[-1] else 0.1,
+                cosine=0.4 if name == layers[-1] else 0.98,
+                noise=0.3,
+                significant=name == layers[-1],
+            )
+            for name in layers
+        ],
+        landscapes=[
+            Landscape(
+                checkpoint=points[-1].id,
+                rate=0.1,
+                rate_known=True,
+                loss=1.9,
+                loss_after=1.8,
+                loss_low=1.7,
+                loss_high=2.1,
+                predictiveness=0.5,
+                effective_smoothness=3.0,
+                sharpness=17.0,
+                sharpness_error=0.5,
+                stability=0.85,
+            )
+        ],
+        loss_by_checkpoint={points[0].id: 2.31, points[-1].id: 1.9},
+        batch_size=32,
+        batches=4,
+        forwards=120,
+    )
+
+
+def trained():
+    """Short trainings: one place helps for sure, one may, one harms, and one was tried for one step alone."""
+    rng = random.Random(6)
+    points = [checkpoint(0), checkpoint(100)]
+    sites = [site(name, depth) for depth, name in enumerate(("fc1", "fc2", "fc3", "head"))]
+    best = {"gain": gain(0.41), "gain_at_rate": gain(0.28), "one_step": gain(0.12), "runner_up": "LayerNorm"}
+
+    def tried(where, score, verdict, **more):
+        return structs.replace(candidate(where, score), verdict=verdict, **({"tier": "trial"} | more))
+
+    return report(
+        points,
+        with_statistics(sites, points, rng),
+        shifts(sites, points, lambda one, fraction: 0.1 * fraction),
+        findings=[finding("COV501", "candidate", "info", "fc3", "BatchNorm1d behind fc3 is worth trying")],
+        candidates=[
+            tried("fc3", 0.71, "recommended", **best),
+            tried("fc2", 0.52, "worth testing", gain=gain(0.04), gain_at_rate=gain(0.0), one_step=gain(0.02)),
+            tried("fc1", 0.4, "would likely harm", gain=gain(-0.2), gain_at_rate=gain(-0.3), one_step=gain(-0.004)),
+            tried("head", 0.3, "no evidence", tier="probe", one_step=Gain(value=0.0, low=None, high=None)),
+            tried("act1", 0.0, None, tier="forward"),
+        ],
+        suggestions=[
+            Suggestion(
+                rank=1,
+                site="fc3",
+                position="after",
+                norm="BatchNorm1d",
+                score=0.71,
+                reason="Trained from the start for 90 steps with 3 seeds, it changes the area under the training loss "
+                "by -41 % [-47, -35] at the best learning rate (0.3162), at your own rate by -28 % [-34, -22].",
+                confidence="high",
+                tier="trial",
+                evidence={"horizon": 90, "seeds": 3},
+                patch=PATCH,
+                verdict="recommended",
+                gain_of_fixed_affine=gain(0.2),
+                stays_first=0.963,
+                exchangeable_with=["before head"],
+                **{name: value for name, value in best.items() if name != "one_step"},
+            )
+        ],
+        gradients=slopes(points, ["fc1", "fc2", "fc3", "head"]),
+        trials=Trials(
+            tier="trial",
+            intervention="from the start",
+            start="the weights of ckpt-00000 (step 0) and 2 initializations of the factory's",
+            loss="cross_entropy",
+            optimizer="sgd",
+            rate=0.1,
+            best_rate=0.3162,
+            batch_size=32,
+            samples=1797,
+            everywhere=gain(0.52),
+            last_only=gain(0.41),
+            rivals={"warm-up": gain(0.02), "a larger learning rate": gain(0.11)},
+            curve_without=[2.3, 2.28, 2.25, 2.2],
+            curve_with=[2.3, 2.0, 1.6, 1.2],
+            steps=9876,
+            forwards=321,
+            budget=19000,
+        ),
+        notes=["Gains are changes of the area under the training loss in short trainings."],
+    )
+
+
 KINDS = {
     "digits": digits,
     "single": single,
@@ -456,4 +587,5 @@ KINDS = {
     "deep": deep,
     "hostile": hostile,
     "nothing": nothing,
+    "trained": trained,
 }

@@ -3,6 +3,7 @@
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, Tone, line
 from covscan.render.content import places
 from covscan.render.content.gains import change
+from covscan.render.content.narrow import narrowed
 from covscan.render.figures import compact, percent
 from covscan.render.look import Look
 from covscan.render.names import printable
@@ -16,6 +17,8 @@ TIERS = {
 }
 TRAINED = "Changes of the loss with 90 % intervals: less is better. Each arm is taken at its best learning rate."
 VERDICTS: dict[str, Tone] = {"recommended": "good", "would likely harm": "error", "worth testing": "info"}
+DISPENSABLE = ("after one step", "at your rate", "normalization")
+"""What a narrow terminal does without."""
 SHOWN_CANDIDATES = 5
 SHOWN_SUGGESTIONS = 5
 NAMES = 0.27
@@ -81,7 +84,7 @@ def candidates(report: Report, look: Look) -> Section:
     shown = best if look.verbose else best[:SHOWN_CANDIDATES]
     names = places.fitted([candidate.site for candidate in shown], look, NAMES)
     if report.trials is not None:
-        return _tried(report, shown, best, names)
+        return _tried(report, shown, best, names, look)
     columns = (
         Column("", "right"),
         Column("site"),
@@ -101,7 +104,9 @@ def candidates(report: Report, look: Look) -> Section:
     return Section(title, (Table(columns, rows), Items((caution,))))
 
 
-def _tried(report: Report, shown: list[Candidate], best: list[Candidate], names: dict[str, Span]) -> Section:
+def _tried(
+    report: Report, shown: list[Candidate], best: list[Candidate], names: dict[str, Span], look: Look
+) -> Section:
     """The best places with what training there gave."""
     assert report.trials is not None
     trained, known = report.trials.tier == "trial", report.trials.rate is not None
@@ -122,7 +127,8 @@ def _tried(report: Report, shown: list[Candidate], best: list[Candidate], names:
         cells += [line(change(candidate.gain_at_rate))] if trained and known else []
         rows.append((*cells, line(change(candidate.one_step))))
     title = f"Candidates: best {len(shown)} of {len(best)}" if len(shown) < len(best) else "Candidates"
-    return Section(title, (Table(tuple(columns), tuple(rows)), Items((line(Span(TRAINED, "faint")),))))
+    table = narrowed(Table(tuple(columns), tuple(rows)), look, DISPENSABLE)
+    return Section(title, (*table, Items((line(Span(TRAINED, "faint")),))))
 
 
 def _row(place: int, candidate: Candidate, names: dict[str, Span]) -> tuple[Line, ...]:
