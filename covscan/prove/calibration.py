@@ -6,7 +6,7 @@ part was measured once, on the instances of ``benchmarks/normgain``.
 
 import math
 from collections.abc import Sequence
-from statistics import mean, variance
+from statistics import median, variance
 
 from covscan.prove.gains import Gain
 from covscan.prove.types import Estimate
@@ -26,9 +26,12 @@ _POOLED = 4
 
 
 def pooled_variance(gains: Sequence[Gain]) -> float:
-    """Variance between seeds, averaged over places; 0 where each has only one seed."""
+    """Variance between seeds at the median place; 0 where each has only one seed.
+
+    The median, because a place where one seed diverged says nothing of how much seeds matter at the others.
+    """
     found = [variance(each.by_seed) for each in gains if len(each.by_seed) > 1]
-    return mean(found) if found else 0.0
+    return median(found) if found else 0.0
 
 
 def calibrated(found: Gain, pooled: float, steps: int) -> Estimate:
