@@ -21,6 +21,16 @@ def patch(evidence: Evidence, place: Place, norm: str) -> str:
             f"# TorchScript cannot be edited: in the source of the model, put {made}\n"
             f"# {'behind' if place.position == 'after' else 'in front of'} '{place.name}', then train and script again."
         )
-    if is_recurrent(place.type) and place.position == "after":
-        return in_the_forward(place.name, made)
-    return sequential(place.name, place.position, made)
+    recurrent = is_recurrent(place.type) and place.position == "after"
+    code = in_the_forward(place.name, made) if recurrent else sequential(place.name, place.position, made)
+    trained = evidence.trials is not None and evidence.trials.intervention == "into a checkpoint"
+    return f"{code}\n{_kept(place, norm)}" if trained else code
+
+
+def _kept(place: Place, norm: str) -> str:
+    """What was tried went into trained weights, where initial values of 1 and 0 would change what is computed."""
+    return (
+        "# In a trained network set gain, bias and running statistics so that its function is kept:
+"
+        f"# covscan insert --site {place.name} --position {place.position} --norm {norm} ... writes such a checkpoint."
+    )

@@ -323,3 +323,11 @@ def test_where_the_budget_reaches_for_no_place_forward_evidence_decides_as_witho
     assert GAIN in judge(made).notes
     healthy = replace(evidence(), trials=trials())
     assert "none looks wrong enough" in firing(healthy, "COV504")[0].message
+
+
+def test_a_patch_for_a_trained_network_says_how_its_function_is_kept():
+    into, from_start = (
+        suggest(with_trials(trained("fc2"), intervention=how)) for how in ("into a checkpoint", "from the start")
+    )
+    assert "covscan insert --site fc2 --position after --norm BatchNorm1d" in into[0].patch
+    assert "covscan insert" not in from_start[0].patch
