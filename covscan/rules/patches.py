@@ -30,7 +30,6 @@ def patch(evidence: Evidence, place: Place, norm: str) -> str:
 def _kept(place: Place, norm: str) -> str:
     """What was tried went into trained weights, where initial values of 1 and 0 would change what is computed."""
     return (
-        "# In a trained network set gain, bias and running statistics so that its function is kept:
-"
+        "# In a trained network set gain, bias and running statistics so that its function is kept:\n"
         f"# covscan insert --site {place.name} --position {place.position} --norm {norm} ... writes such a checkpoint."
     )
