@@ -23,7 +23,8 @@ help: ## this list
 setup: $(VENV)/ready-dev ## the virtual environment with covscan and all that its tests need
 
 demo: $(VENV)/ready ## which layers shifted in a real training run, without BatchNorm
-	@$(BIN)/covscan analyze --model $(DIGITS)/nets.py:plain --data $(DIGITS)/sample.npz --target y $(DIGITS)/plain/
+	@$(BIN)/covscan analyze --model $(DIGITS)/nets.py:plain --data $(DIGITS)/sample.npz --target y \
+	  --loss cross_entropy --optimizer sgd --lr 0.1 $(DIGITS)/plain/
 	@echo
 	@echo "The same network with BatchNorm:"
 	@echo "  $(BIN)/covscan analyze --model $(DIGITS)/nets.py:batchnorm --data $(DIGITS)/sample.npz --target y $(DIGITS)/batchnorm/"
