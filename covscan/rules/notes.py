@@ -16,10 +16,10 @@ NOISE = (
     "stated effect size; samples are counted, not pixels or tokens."
 )
 GAIN = (
-    "Suggestions rest on forward evidence alone. In a pilot on 109 small networks, signals of this kind combined by a "
-    "fit agreed only moderately with measured gains (rank correlation 0.35 to 0.41); the ranking here fits nothing and "
-    "has not been tested against measured gains yet. What can be gained is speed and stability of optimization at a "
-    "re-tuned learning rate, not generalization; BatchNorm also regularizes and couples the samples of a batch."
+    "Suggestions rest on forward evidence alone, which ranks places moderately: over 56 small networks with measured "
+    "gains the rank correlation was 0.56, no better than that of depth alone. With --loss and --target covscan tries "
+    "each place instead (0.80). What can be gained is speed and stability of optimization at a re-tuned learning rate, "
+    "not generalization; BatchNorm also regularizes and couples the samples of a batch."
 )
 TRIED = (
     "Gains are changes of the area under the training loss in short trainings, each arm at its best learning rate: "
