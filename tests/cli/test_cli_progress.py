@@ -54,6 +54,29 @@ def test_notes_stand_above_the_bar():
     assert stream.getvalue() == "note: careful [bold]x[/bold]\\x1b\n"
 
 
+def test_the_bar_is_filled_anew_with_training_steps():
+    start, probe = ("start", ["one"], 2), ("trial", "one-step probe", 0, 600)
+    assert bar_after(start, ("checkpoint", "one"), probe).startswith("one-step probe at most 0/600 steps")
+    told = [("trial", "training trial", done, 600) for done in (30, 90)]
+    assert bar_after(start, probe, *told).startswith("training trial at most 90/600 steps")
+
+
+def test_lines_tell_each_stage_once_and_every_tenth():
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.start([], 0)
+    for stage, done in (("probe", 0), ("trial", 5), ("trial", 50), ("trial", 99), ("trial", 100), ("trial", 1_900)):
+        lines.trial(stage, done, 1_000)
+    lines.trial("nothing", 0, 0)
+    assert stream.getvalue().splitlines() == [
+        f"covscan: {text} training steps"
+        for text in (
+            "probe, 0 of at most 1,000", "trial, 5 of at most 1,000", "trial, 100 of at most 1,000",
+            "trial, 1,900 of at most 1,000", "nothing, 0 of at most 0",
+        )
+    ]  # fmt: skip
+
+
 def test_the_place_decides_what_is_watched(monkeypatch):
     assert isinstance(watch(quiet=True, wishes=Wishes()), Silent)
     monkeypatch.setattr("sys.stderr", io.StringIO())
@@ -67,5 +90,6 @@ def test_silence_takes_everything():
     silent.start(["a"], 1)
     silent.batch()
     silent.checkpoint("a")
+    silent.trial("probe", 1, 2)
     silent.note("x")
     silent.finish()
