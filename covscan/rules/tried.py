@@ -74,8 +74,9 @@ def last_only(trials: "Trials") -> "Estimate | None":
 
 
 def _exchangeable(trials: "Trials", trial: "PlaceTrial") -> list[str]:
-    """The places that cannot be told from the best one, where this is one of them."""
-    tried = [each for each in trials.places if each.gain is not None]
+    """The places of the last round that cannot be told from the best one, where this is one of them."""
+    longest = max(each.horizon * each.seeds for each in trials.places)
+    tried = [each for each in trials.places if each.gain is not None and each.horizon * each.seeds == longest]
     group = [each for each in tried if each.exchangeable or each is tried[0]]
     if trial not in group:
         return []

@@ -331,3 +331,8 @@ def test_a_patch_for_a_trained_network_says_how_its_function_is_kept():
     )
     assert "covscan insert --site fc2 --position after --norm BatchNorm1d" in into[0].patch
     assert "covscan insert" not in from_start[0].patch
+
+
+def test_a_place_that_was_only_looked_at_briefly_is_not_called_exchangeable_with_one_trained_longer():
+    brief = trained("fc2", exchangeable=True, horizon=30, seeds=1)
+    assert suggest(with_trials(trained("fc3"), brief))[0].exchangeable_with == []
