@@ -165,6 +165,7 @@ def project(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("nets", "sibling"):  # another test's module of that name would be taken for this one
         monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if not (Path(folder) / "nets.py").exists()])
     yield tmp_path
     for name in ("nets", "sibling"):
         sys.modules.pop(name, None)

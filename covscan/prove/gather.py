@@ -152,7 +152,7 @@ def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question
         bench.tick = advance
         bench.limit = budget
         ordered = sorted(question.places, key=lambda one: -probed[one].value if one in probed else 0.0)
-        found = run_trial(bench, settings.lr, rounds, ordered[:most], question.others, question.everywhere)
+        found = run_trial(bench, settings.lr, rounds, ordered[:most], question)
     return Trials(
         tier="trial" if found else "probe",
         intervention=starts.intervention,

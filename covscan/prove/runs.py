@@ -15,10 +15,11 @@ from covscan.prove.objective import Objective
 from covscan.prove.optimizers import Trainer
 from covscan.prove.pool import Draw, Pool
 from covscan.surgery.hooks import inserted, standardizations
-from covscan.surgery.layers import fixed_affine, normalization, preserving
+from covscan.surgery.layers import Scale, fixed_affine, normalization, preserving
 from covscan.surgery.types import Insertion
 
-Form = Literal["norm", "affine", "preserving"]
+Form = Literal["norm", "affine", "preserving", "scale"]
+"""``scale`` multiplies what passes by one over the square root of the number of places, learned from there on."""
 _CALIBRATION = 4
 """Batches that the constants of the fixed affine and of preserving insertions are taken from."""
 
@@ -31,12 +32,12 @@ class Arm:
     form: Form = "norm"
     warmup: int = 0
     """Steps over which the learning rate rises to its value, linearly."""
-    residual_scale: float | None = None
 
     def __str__(self) -> str:
         if not self.insertions:
             return "as it is"
-        return ", ".join(f"{'fixed affine for ' if self.form == 'affine' else ''}{each}" for each in self.insertions)
+        what = {"affine": "fixed affine for ", "scale": "scale for "}.get(self.form, "")
+        return ", ".join(f"{what}{each}" for each in self.insertions)
 
 
 AS_IT_IS = Arm()
@@ -139,6 +140,9 @@ class Bench:
                     parameter.grad = None
 
     def _layers(self, arm: Arm, seed: int) -> dict[Insertion, nn.Module]:
+        if arm.form == "scale":
+            factor = len(arm.insertions) ** -0.5
+            return {each: Scale(each.channels, each.channel_axis, factor).to(self.device) for each in arm.insertions}
         form: Form = "preserving" if arm.form == "norm" and self.preserve else arm.form
         if form == "norm":
             return {each: normalization(each).to(self.device) for each in arm.insertions}

@@ -10,7 +10,7 @@ from covscan.prove.calibration import calibrated, pooled_variance
 from covscan.prove.gains import Gain, gain
 from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
 from covscan.prove.runs import AS_IT_IS, Arm, Bench
-from covscan.prove.types import Estimate, Place, PlaceTrial
+from covscan.prove.types import Estimate, Place, PlaceTrial, Question
 from covscan.surgery.types import Insertion
 
 SEEDS = 3
@@ -21,8 +21,8 @@ _RUNGS_AROUND, _RUNGS_OF_AN_ARM = 3, 3.8
 _RUNGS_TO_START, _RUNGS_OF_THE_BASE = 5, 6.0
 _SPARE = 0.85
 """The share of a budget that is planned for; the rest is for ladders that go on for longer than usual."""
-_EXTRA_ARMS = 7
-"""All places at once, three fixed affines, two other kinds, warm-up."""
+_EXTRA_ARMS = 8
+"""All places at once, three fixed affines, two other kinds, warm-up, scaled branches."""
 _FEWEST = 3
 _OTHER_KINDS, _CONTROLLED = 2, 3
 """So many of the best places are tried with another kind, and so many against a fixed affine."""
@@ -95,13 +95,13 @@ def run_trial(
     rate: float | None,
     rounds: Sequence[Round],
     places: Sequence[Insertion],
-    others: Mapping[Place, Insertion],
-    everywhere: Sequence[Insertion],
+    question: Question,
 ) -> Found:
     """Judge every place, best first.
 
-    ``places`` come in the order in which they are expected to gain; ``others`` are the next best kinds, tried at the
-    two best places; ``everywhere`` is put in all at once. ``rate`` is the user's own learning rate.
+    ``places`` come in the order in which they are expected to gain; ``question`` says what to compare them with: the
+    next best kinds at the two best places, everywhere at once, scaled branches. ``rate`` is the user's own learning
+    rate.
     """
     ladder = Ladder(rate or bench.trainer.usual_rate, reach=3)
     bench.reserved = sum(map(_least, rounds)) + _EXTRA_ARMS * _least_of_an_arm(rounds[-1])
@@ -115,7 +115,7 @@ def run_trial(
         kept.sort(key=lambda one: -gain_of(base, outcomes[one]).value)
         last_round = each is rounds[-1]
         if last_round:
-            outcomes = _with_other_kinds(bench, outcomes, kept, others, base, ladder, each)
+            outcomes = _with_other_kinds(bench, outcomes, kept, question.others, base, ladder, each)
         found = _judge(base, outcomes, ladder, each, at_rate=rate is not None)
         if last_round:
             found = _with_controls(bench, found, outcomes, base, ladder, each)
@@ -123,8 +123,8 @@ def run_trial(
     pooled = pooled_variance([gain_of(base, outcome) for outcome in outcomes.values()])
     return Found(
         places=tuple(sorted(judged.values(), key=lambda one: (-one.horizon * one.seeds, -_size(one)))),
-        everywhere=_everywhere(bench, everywhere, outcomes, base, ladder, each, pooled),
-        rivals=_rivals(bench, base, ladder, each, pooled, known=rate is not None),
+        everywhere=_everywhere(bench, question.everywhere, outcomes, base, ladder, each, pooled),
+        rivals=_rivals(bench, question.branches, base, ladder, each, pooled, known=rate is not None),
         base=base,
         best=min(outcomes.values(), key=lambda outcome: mean(outcome.areas[outcome.best])),
         ladder=ladder,
@@ -239,9 +239,16 @@ def _everywhere(
 
 
 def _rivals(
-    bench: Bench, base: Outcome, ladder: Ladder, each: Round, pooled: float, *, known: bool
+    bench: Bench,
+    branches: Sequence[Insertion],
+    base: Outcome,
+    ladder: Ladder,
+    each: Round,
+    pooled: float,
+    *,
+    known: bool,
 ) -> dict[str, Estimate]:
-    """Cheaper remedies: another learning rate than the user's, and a rate that rises over the first fifth."""
+    """Cheaper remedies: a rate that rises over the first fifth, another rate than the user's, branches scaled down."""
     warm = measure(
         bench,
         replace(AS_IT_IS, warmup=max(1, each.steps // _WARMUP)),
@@ -250,6 +257,9 @@ def _rivals(
         each.steps,
     )
     found = {"warm-up": calibrated(gain_of(base, warm), pooled, each.steps)}
+    if branches:
+        scaled = _train(bench, Arm(tuple(branches), "scale"), base, ladder, each)
+        found["branches scaled by 1/sqrt(depth)"] = calibrated(gain_of(base, scaled), pooled, each.steps)
     if known and base.best != 0 and 0 in base.areas:
         name = "a larger learning rate" if base.best > 0 else "a smaller learning rate"
         found[name] = calibrated(gain(base.areas[0], base.areas[base.best]), pooled, each.steps)

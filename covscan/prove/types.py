@@ -92,10 +92,11 @@ class Question:
     """What to try: places in the order in which they are expected to gain, and what to compare them with.
 
     ``others`` are the next best kinds by place, ``everywhere`` what is put in all at once, ``last`` the last place in
-    front of the head.
+    front of the head; ``branches`` the ends of residual branches whose stream grows too fast, where it does.
     """
 
     places: tuple[Insertion, ...]
     others: Mapping[Place, Insertion]
     everywhere: tuple[Insertion, ...]
     last: Place | None
+    branches: tuple[Insertion, ...] = ()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from covscan.report.types import Candidate, Site
 from covscan.rules.evidence import Evidence
-from covscan.rules.lookup import graph_of, hidden_layers, is_sequence, last
+from covscan.rules.lookup import Layer, graph_of, hidden_layers, is_sequence, last
 from covscan.rules.residual_growth import Growth, growth
 from covscan.surgery.code import sequential
 
@@ -32,6 +32,23 @@ class Branch:
     def patch(self) -> str:
         """Code for this branch, with the remark that the others want the same."""
         return sequential(self.name, "after", f"nn.{self.norm}({self.site.channels})") + "\n# The same for every block."
+
+
+def growing_branches(evidence: Evidence) -> list[Layer]:
+    """The last layer of each block of a residual stream that grows super-linearly; none where it does not."""
+    found = growth(evidence, last(evidence)) or growth(evidence, evidence.checkpoints[0])
+    if found is None:
+        return []
+    layers = hidden_layers(evidence, graph_of(evidence), normalized=True)
+    ends: list[Layer] = []
+    for block in found.sites:
+        inside = [
+            layer
+            for layer in layers
+            if layer.name.startswith(f"{block.site}.") and layer.site.channels == block.channels
+        ]
+        ends += inside[-1:]
+    return ends
 
 
 def branch_output(evidence: Evidence) -> Branch | None:

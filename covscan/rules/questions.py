@@ -1,6 +1,7 @@
 """What training evidence would have to find out: the places in the order in which forward evidence ranks them."""
 
 from covscan.prove.types import Question
+from covscan.rules.branches import growing_branches
 from covscan.rules.candidates import ranked_places
 from covscan.rules.evidence import Evidence
 from covscan.rules.places import Place
@@ -23,6 +24,10 @@ def question(evidence: Evidence) -> Question:
         others=others,
         everywhere=tuple(insertion for _, insertion, _ in everywhere),
         last=everywhere[-1][1].place if everywhere else None,
+        branches=tuple(
+            Insertion(layer.name, "after", "Scale", layer.site.channels, layer.site.channel_axis)
+            for layer in growing_branches(evidence)
+        ),
     )
 
 

@@ -117,6 +117,21 @@ _CORES: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+class Scale(nn.Module):
+    """Multiplies each channel by a learned factor: what residual branches are scaled down by (SkipInit, LayerScale)."""
+
+    def __init__(self, channels: int, channel_axis: int, factor: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), factor))
+        self.channel_axis = channel_axis
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Same shape out as in."""
+        shape = [1] * x.ndim
+        shape[self.channel_axis] = -1
+        return x * self.weight.view(shape)
+
+
 def normalization(insertion: Insertion) -> nn.Module:
     """The normalization in its standard initialization (gain 1, bias 0), for the tensor's own layout."""
     return _laid_out(insertion, core(insertion.norm, insertion.channels))

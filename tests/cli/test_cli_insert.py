@@ -193,10 +193,10 @@ def test_the_bundled_run_with_its_own_report(covscan, digits, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     code, out, _ = covscan(
         *("insert", "--model", f"{digits}/nets.py:plain", "--data", digits / "sample.npz", "--target", "y"),
-        *("--report", digits / "report-plain.json", digits / "plain" / "step-20000.pt", "-o", "fc3-bn.pt"),
+        *("--report", digits / "report-plain.json", digits / "plain" / "step-20000.pt", "-o", "fc4-bn.pt"),
     )
     assert code == 0
-    assert out.startswith("BatchNorm1d behind fc3\n")
+    assert out.startswith("BatchNorm1d in front of fc4\n")
 
 
 def test_short_paths():

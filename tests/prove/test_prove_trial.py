@@ -6,10 +6,12 @@ from covscan.prove.gains import Gain
 from covscan.prove.probe import FORWARDS, least_loss, probe
 from covscan.prove.runs import AS_IT_IS, Arm
 from covscan.prove.trial import Round, affordable, plan, run_trial, stays_first
+from covscan.prove.types import Question
 from covscan.surgery.types import Insertion
 
 DEEP = [Insertion(str(2 * layer), "after", "BatchNorm1d", 16, 1) for layer in range(5)]
 OTHERS = {each.place: Insertion(each.site, "after", "LayerNorm", 16, 1) for each in DEEP}
+QUESTION = Question(tuple(DEEP), OTHERS, tuple(DEEP), DEEP[-1].place)
 
 
 def deep_bench():
@@ -30,7 +32,7 @@ def test_a_plan_never_costs_more_than_the_budget_and_uses_it():
 
 
 def test_more_budget_allows_more_places():
-    assert 0 < affordable(6_000, 200) < affordable(10_000, 200) < affordable(24_000, 200)
+    assert 0 < affordable(7_000, 200) < affordable(10_000, 200) < affordable(24_000, 200)
     assert affordable(24_000, 4) == 4
     assert affordable(100, 4) == affordable(24_000, 0) == 0
 
@@ -74,7 +76,7 @@ def test_a_step_never_counts_as_worse_than_the_least_of_its_ladder():
 def trial():
     bench = deep_bench()
     rounds = (Round(5, 15, 1), Round(3, 40, 2))
-    return bench, run_trial(bench, 0.1, rounds, DEEP, OTHERS, DEEP)
+    return bench, run_trial(bench, 0.1, rounds, DEEP, QUESTION)
 
 
 def test_a_trial_judges_every_place_and_those_of_the_last_round_first(trial):
@@ -99,25 +101,35 @@ def test_a_trial_has_its_controls_and_rivals(trial):
 
 def test_a_trial_is_the_same_again(trial):
     _, found = trial
-    again = run_trial(deep_bench(), 0.1, (Round(5, 15, 1), Round(3, 40, 2)), DEEP, OTHERS, DEEP)
+    again = run_trial(deep_bench(), 0.1, (Round(5, 15, 1), Round(3, 40, 2)), DEEP, QUESTION)
     assert again == found
 
 
-@pytest.mark.parametrize(("places", "budget"), [(5, 9_000), (5, 6_000)])
+@pytest.mark.parametrize(("places", "budget"), [(5, 9_000), (5, 7_000)])
 def test_a_trial_never_spends_more_than_its_budget(places, budget):
     bench = deep_bench()
     bench.limit = budget
     rounds = plan(places, budget)
     assert rounds
-    run_trial(bench, None, [Round(each.places, each.steps // 3, each.seeds) for each in rounds], DEEP, OTHERS, DEEP)
+    run_trial(bench, None, [Round(each.places, each.steps // 3, each.seeds) for each in rounds], DEEP, QUESTION)
     assert bench.steps <= budget
 
 
 def test_a_ladder_is_not_extended_beyond_what_is_left():
     bench = deep_bench()
-    bench.limit = 4 * 2 * (5 + 3 * (2 + 7))
-    run_trial(bench, 1e-6, (Round(2, 4, 2),), DEEP[:2], {}, [])
+    bench.limit = 4 * 2 * (5 + 3 * (2 + 8))
+    run_trial(bench, 1e-6, (Round(2, 4, 2),), DEEP[:2], Question((), {}, (), None))
     assert bench.steps <= bench.limit
     free = deep_bench()
-    run_trial(free, 1e-6, (Round(2, 4, 2),), DEEP[:2], {}, [])
+    run_trial(free, 1e-6, (Round(2, 4, 2),), DEEP[:2], Question((), {}, (), None))
     assert free.steps > bench.steps
+
+
+def test_branches_that_grow_are_tried_scaled_down():
+    branches = tuple(Insertion(each.site, "after", "Scale", 16, 1) for each in DEEP[:4])
+    question = Question((), {}, (), None, branches)
+    found = run_trial(deep_bench(), None, (Round(1, 4, 1),), DEEP[:1], question)
+    assert set(found.rivals) == {"warm-up", "branches scaled by 1/sqrt(depth)"}
+    bench = deep_bench()
+    with bench.session(0, Arm(branches, "scale")) as trained:
+        assert [float(p.detach()[0]) for p in trained[-4:]] == [0.5] * 4
