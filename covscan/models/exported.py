@@ -1,5 +1,6 @@
 """A series of programs saved by ``torch.export.save`` (``.pt2``)."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -46,9 +47,35 @@ def _unflatten(saved: Saved) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.unflatten(program).eval()
+            return _signed(torch.export.unflatten(program).eval(), program)
     except Exception as error:
         raise _explain(saved, error, "divided into its modules") from error
+
+
+def _signed(module: nn.Module, program: torch.export.ExportedProgram) -> nn.Module:
+    """The module with the parameters that the program's inputs are named after; left as it is where an input is nested.
+
+    Its own forward is ``(*args, **kwargs)``, which says nothing of where an array of the data belongs.
+    """
+    spec: Any = program.call_spec.in_spec
+    positional, keywords = spec.children_specs if hasattr(spec, "children_specs") else spec.children()
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    if positional.num_leaves != positional.num_children or keywords.num_leaves != keywords.num_children:
+        return module
+    behind = list(keywords.context or ()) if keywords.num_children else []
+    plain, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(name, plain) for name in names[: positional.num_children]]
+    parameters += [inspect.Parameter(str(name), named) for name in behind]
+    inner = module.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        taken = dict(kwargs)
+        rest = [taken.pop(parameter.name) for parameter in parameters[len(args) : positional.num_children]]
+        return inner(*args, *rest, **taken)
+
+    forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    module.forward = forward
+    return module
 
 
 def _explain(saved: Saved, error: Exception, what: str) -> UsageError:

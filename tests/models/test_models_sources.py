@@ -1,10 +1,12 @@
 """A whole series: its order, ids and digests, and the formats that bring their own architecture."""
 
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -184,13 +186,27 @@ class TestTorchscript:
 class TestExported:
     @staticmethod
     def save(module, path):
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             batch = torch.export.Dim("batch", min=1)
             program = torch.export.export(module.eval(), (torch.zeros(2, 3),), dynamic_shapes=({0: batch},))
             torch.export.save(program, path)
+
+    def test_its_forward_has_the_programs_inputs_by_place_and_by_name(self, bench):
+        class Two(torch.nn.Module):
+            def forward(self, x, shift, *, scale):
+                return (x + shift) * scale
+
+        x, shift, scale = torch.rand(2, 3), torch.rand(2, 3), torch.rand(2, 3)
+        program = torch.export.export(Two(), (x, shift), {"scale": scale})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, "two.pt2")
+        source = bench.open("two.pt2", model=None)
+        module = source.module(source.series.checkpoints[0])
+        assert list(inspect.signature(module.forward).parameters) == ["x", "shift", "scale"]
+        for given in (module(x, shift, scale=scale), module(x, shift=shift, scale=scale)):
+            assert torch.equal(given, (x + shift) * scale)
 
     def test_its_modules_run_hooks_and_give_what_the_program_gives(self, bench):
         torch.manual_seed(3)
