@@ -1,7 +1,7 @@
 """Turning measured checkpoints into the report's records, one checkpoint at a time."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,8 @@ class Assembly:
             nondeterministic=network.nondeterministic,
         )
 
-    def report(self, evidence: Evidence, run: records.Run) -> records.Report:
-        """Judge the evidence and write the whole down."""
+    def report(self, evidence: Evidence, run: records.Run, notes: Sequence[str] = ()) -> records.Report:
+        """Judge the evidence and write the whole down; ``notes`` are further sentences for the reader."""
         judgement = judge(evidence)
         network = self._networks[0]
         return records.Report(
@@ -107,6 +107,7 @@ class Assembly:
             trials=None if evidence.tried is None else trials_record(evidence.tried),
             notes=[
                 *self._source.notes,
+                *notes,
                 *self._mask_notes(network),
                 *_said_once(network, judgement.findings),
                 *judgement.notes,

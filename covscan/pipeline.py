@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +24,9 @@ from covscan.report.types import Report, Run
 from covscan.rules.evidence import Evidence
 from covscan.rules.questions import question
 
+if TYPE_CHECKING:
+    from covscan.prove.gather import Trainable
+
 BACKENDS = {
     "torch": "covscan.capture.torch_backend:TorchBackend",
     "torchscript": "covscan.capture.script_backend:ScriptBackend",
@@ -35,6 +39,7 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
     progress = progress or Silent()
     began, clock = dt.datetime.now(dt.UTC), time.perf_counter()
     source, samples, backend = _open(settings)
+    trainable, notes = _trainable(source, samples, settings)
     assembly = Assembly(source, samples, settings, backend.device)
     checkpoints = source.series.checkpoints
     progress.start([checkpoint.id for checkpoint in checkpoints], -(-samples.count // settings.batch_size))
@@ -44,7 +49,9 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
         with threadpool_limits(1, user_api="blas"):
             for step in measure_series(backend, checkpoints, samples, settings, progress):
                 assembly.add(step)
-            evidence = _trained(assembly.evidence(), source, samples, settings, progress)
+            evidence = assembly.evidence()
+            if trainable is not None and evidence.coverage.measured:
+                evidence = _tried(evidence, trainable, source, settings, progress)
     finally:
         progress.finish()
     run = Run(
@@ -54,7 +61,7 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
         command=command,
         versions=_versions(),
     )
-    report = assembly.report(evidence, run)
+    report = assembly.report(evidence, run, notes)
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -65,16 +72,28 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
     return report
 
 
-def _trained(evidence: Evidence, source: Source, samples: Samples, settings: Settings, progress: Progress) -> Evidence:
-    """The evidence with what short trainings add to it, where a loss is given and the model can be trained."""
-    if settings.loss is None or settings.evidence == "forward" or not evidence.coverage.measured:
-        return evidence
+def _trainable(source: Source, samples: Samples, settings: Settings) -> "tuple[Trainable | None, list[str]]":
+    """What short trainings need, where a loss is given and the model can be trained, and else why not in a sentence.
+
+    Opened before anything is measured, so that a loss or a target that does not fit is said at once.
+    """
+    if settings.loss is None or settings.evidence == "forward":
+        return None, []
     if source.engine != "torch":
-        progress.note(f"a model opened by {source.engine} cannot be trained here: forward evidence alone is used")
-        return evidence
+        return None, [f"A model opened by {source.engine} cannot be trained here: forward evidence alone was used."]
+    from covscan.prove.gather import open_bench
+
+    return open_bench(source, settings, samples), []
+
+
+def _tried(
+    evidence: Evidence, trainable: "Trainable", source: Source, settings: Settings, progress: Progress
+) -> Evidence:
+    """The evidence with what gradients and short trainings add to it."""
     from covscan.prove.gather import gather
 
-    gradients, trials = gather(source, settings, samples, evidence.network, question(evidence), progress.trial)
+    assert source.engine == "torch"
+    gradients, trials = gather(trainable, source, settings, evidence.network, question(evidence), progress.trial)
     return replace(evidence, gradients=gradients, trials=trials)
 
 

@@ -9,7 +9,6 @@ from covscan.cli.help import GroupedCommand
 from covscan.config.settings import Settings
 
 DEFAULTS = Settings()
-NORMALIZATION = "Normalization"
 
 CODES = """\b
 Exit codes:
@@ -82,6 +81,7 @@ def analyze(
     lr: options.LearningRate = None,
     evidence: options.EvidenceTier = None,
     trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
     per_channel: options.PerChannel = False,
     form: options.Format = "text",
     output: options.Outputs = None,
@@ -207,59 +207,6 @@ def version(form: options.ShortFormat = "text") -> None:
     raise typer.Exit(print_version(form))
 
 
-Site = Annotated[
-    str | None,
-    typer.Option(
-        "--site", metavar="NAME", rich_help_panel=NORMALIZATION, help="A module, or a value of an ONNX graph."
-    ),
-]
-Side = Annotated[
-    str | None,
-    typer.Option(
-        "--position",
-        metavar="WHERE",
-        rich_help_panel=NORMALIZATION,
-        help="after (on its output, the default) or before (on its first input).",
-    ),
-]
-Norm = Annotated[
-    str | None,
-    typer.Option(
-        "--norm",
-        metavar="KIND",
-        rich_help_panel=NORMALIZATION,
-        help="BatchNorm, LayerNorm, RMSNorm, GroupNorm or InstanceNorm; BatchNorm1d and so on are understood as well.",
-    ),
-]
-FromReport = Annotated[
-    str | None,
-    typer.Option(
-        "--report",
-        metavar="REPORT.json",
-        rich_help_panel=NORMALIZATION,
-        help="Take place and kind from the first suggestion of this report.",
-    ),
-]
-Rank = Annotated[
-    int | None,
-    typer.Option("--rank", min=1, metavar="N", rich_help_panel=NORMALIZATION, help="Take suggestion N instead."),
-]
-Written = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="The file to write."),
-]
-WrittenCode = Annotated[
-    str | None,
-    typer.Option(
-        "--code",
-        metavar="PATH",
-        rich_help_panel=options.OUTPUT,
-        help="Where the factory that takes the weights goes; the name of -o with .py without it.",
-    ),
-]
-OneCheckpoint = Annotated[list[str] | None, typer.Argument(metavar="CHECKPOINT", help="The file to start from.")]
-
-
 @app.command(
     cls=GroupedCommand,
     short_help="Put a normalization into a checkpoint, its function unchanged.",
@@ -278,12 +225,12 @@ Exit codes:
 )
 def insert(
     context: typer.Context,
-    checkpoint: OneCheckpoint = None,
-    site: Site = None,
-    position: Side = None,
-    norm: Norm = None,
-    report: FromReport = None,
-    rank: Rank = None,
+    checkpoint: options.OneCheckpoint = None,
+    site: options.Site = None,
+    position: options.Side = None,
+    norm: options.Norm = None,
+    report: options.FromReport = None,
+    rank: options.Rank = None,
     model: options.Model = None,
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
@@ -294,8 +241,8 @@ def insert(
     batch_size: options.BatchSize = DEFAULTS.batch_size,
     seed: options.Seed = DEFAULTS.seed,
     device: options.Device = DEFAULTS.device,
-    output: Written = None,
-    code: WrittenCode = None,
+    output: options.Written = None,
+    code: options.WrittenCode = None,
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
@@ -307,42 +254,6 @@ def insert(
     from covscan.cli.insert import run
 
     raise typer.Exit(run(context.params))
-
-
-Seeds = Annotated[
-    int, typer.Option("--seeds", min=1, metavar="N", rich_help_panel=options.EVIDENCE, help="How often to repeat.")
-]
-Steps = Annotated[
-    int, typer.Option("--steps", min=2, metavar="N", rich_help_panel=options.EVIDENCE, help="Of each training.")
-]
-Rates = Annotated[
-    int,
-    typer.Option(
-        "--rates", min=3, metavar="N", rich_help_panel=options.EVIDENCE, help="Learning rates, sqrt(10) apart."
-    ),
-]
-Resume = Annotated[
-    str | None,
-    typer.Option(
-        "--resume",
-        metavar="PATH",
-        rich_help_panel=options.EVIDENCE,
-        help="Keep each finished training in this file, and do not repeat those that are there.",
-    ),
-]
-ExpectGain = Annotated[
-    float | None,
-    typer.Option(
-        "--expect-gain",
-        metavar="PERCENT",
-        rich_help_panel=options.EVIDENCE,
-        help="Exit with 1 unless the lower end of the gain's interval is at least this.",
-    ),
-]
-ProofPath = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="Write the proof as JSON."),
-]
 
 
 @app.command(
@@ -365,18 +276,18 @@ Exit codes:
 def prove(
     context: typer.Context,
     checkpoints: options.Checkpoints = None,
-    site: Site = None,
-    position: Side = None,
-    norm: Norm = None,
-    report: FromReport = None,
-    rank: Rank = None,
+    site: options.Site = None,
+    position: options.Side = None,
+    norm: options.Norm = None,
+    report: options.FromReport = None,
+    rank: options.Rank = None,
     model: options.Model = None,
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
     target: options.Target = None,
     mask: options.Mask = None,
-    samples: options.Samples = DEFAULTS.samples,
+    samples: options.Samples = DEFAULTS.train_samples,
     batch_size: options.BatchSize = DEFAULTS.batch_size,
     train_batch_size: options.TrainBatchSize = None,
     seed: options.Seed = DEFAULTS.seed,
@@ -384,12 +295,12 @@ def prove(
     loss: options.Loss = None,
     optimizer: options.Optimizer = None,
     lr: options.LearningRate = None,
-    seeds: Seeds = 5,
-    steps: Steps = 200,
-    rates: Rates = 7,
-    resume: Resume = None,
-    expect_gain: ExpectGain = None,
-    output: ProofPath = None,
+    seeds: options.Seeds = 5,
+    steps: options.Steps = 200,
+    rates: options.Rates = 7,
+    resume: options.Resume = None,
+    expect_gain: options.ExpectGain = None,
+    output: options.ProofPath = None,
     form: options.ShortFormat = "text",
     quiet: options.Quiet = False,
     color: options.Color = "auto",

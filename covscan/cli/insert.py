@@ -4,20 +4,18 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from covscan.cli.outputs import check_writable
 from covscan.cli.streams import deliver, look_for, payload_only
 from covscan.cli.values import choice, read_settings, read_wishes
+from covscan.cli.where import read_where
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
 from covscan.insertion.types import Outcome, Request
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, line
 from covscan.render.names import printable
-
-POSITIONS = ("after", "before")
 
 
 def run(words: Mapping[str, Any]) -> int:
@@ -62,49 +60,10 @@ def _check_complete(settings: Settings, words: Mapping[str, Any]) -> None:
 
 
 def _request(words: Mapping[str, Any]) -> Request:
-    """What to put in and where, from the options or from a suggestion of a report."""
+    """What to put in and where, and the files to write."""
     output = Path(os.path.realpath(words["output"]))
-    code = _code(words, output)
-    if words["report"] is not None:
-        return replace(suggested(words), output=output, code=code)
-    if words["rank"] is not None:
-        raise UsageError(
-            "bad-option", "--rank chooses among the suggestions of a report", hint="add --report REPORT.json"
-        )
-    missing = [f"--{name}" for name in ("site", "norm") if words[name] is None]
-    if missing:
-        raise UsageError(
-            "no-place",
-            f"{' and '.join(missing)} must say what to put in and where",
-            hint="for example --site fc3 --norm BatchNorm1d, or --report REPORT.json to take a suggestion",
-        )
-    position = choice("--position", words["position"] or "after", POSITIONS)
-    return Request(words["site"], cast(Literal["before", "after"], position), words["norm"], output, code)
-
-
-def suggested(words: Mapping[str, Any]) -> Request:
-    """What a suggestion of the report named by --report says: the one that --rank names, else the first."""
-    from covscan.report import read
-
-    for name in ("site", "position"):
-        if words[name] is not None:
-            raise UsageError(
-                "bad-option",
-                f"--{name} and --report both say where",
-                hint="leave one out; --norm may be given with either",
-            )
-    rank = words["rank"] or 1
-    suggestions = read(words["report"]).suggestions
-    found = next((suggestion for suggestion in suggestions if suggestion.rank == rank), None)
-    if found is None:
-        ranks = ", ".join(f"{each.rank} ({each.norm} at {each.site})" for each in suggestions)
-        raise UsageError(
-            "no-suggestion",
-            f"'{words['report']}' has no suggestion {rank}",
-            found=ranks or "it makes none",
-            hint="choose one with --rank" if suggestions else "say --site and --norm yourself",
-        )
-    return Request(found.site, found.position, words["norm"] or found.norm, Path())
+    where = read_where(words)
+    return Request(*where, output, _code(words, output))
 
 
 def _code(words: Mapping[str, Any], output: Path) -> Path | None:

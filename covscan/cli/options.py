@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
+NORMALIZATION = "Normalization"
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -137,6 +138,16 @@ TrialSteps = Annotated[
         help="Training steps to spend at most; without it what a few minutes allow.",
     ),
 ]
+TrainSamples = Annotated[
+    int,
+    typer.Option(
+        "--train-samples",
+        min=2,
+        metavar="N",
+        rich_help_panel=EVIDENCE,
+        help="Samples that the trainings draw from at most.",
+    ),
+]
 PerChannel = Annotated[
     bool,
     typer.Option("--per-channel", rich_help_panel=MEASUREMENT, help="Write per-channel statistics to the JSON report."),
@@ -182,3 +193,86 @@ Color = Annotated[
     typer.Option("--color", metavar="WHEN", rich_help_panel=OUTPUT, help="auto, always or never."),
 ]
 NoColor = Annotated[bool, typer.Option("--no-color", rich_help_panel=OUTPUT, help="The same as --color never.")]
+Site = Annotated[
+    str | None,
+    typer.Option(
+        "--site", metavar="NAME", rich_help_panel=NORMALIZATION, help="A module, or a value of an ONNX graph."
+    ),
+]
+Side = Annotated[
+    str | None,
+    typer.Option(
+        "--position",
+        metavar="WHERE",
+        rich_help_panel=NORMALIZATION,
+        help="after (on its output, the default) or before (on its first input).",
+    ),
+]
+Norm = Annotated[
+    str | None,
+    typer.Option(
+        "--norm",
+        metavar="KIND",
+        rich_help_panel=NORMALIZATION,
+        help="BatchNorm, LayerNorm, RMSNorm, GroupNorm or InstanceNorm; BatchNorm1d and so on are understood as well.",
+    ),
+]
+FromReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=NORMALIZATION,
+        help="Take place and kind from the first suggestion of this report.",
+    ),
+]
+Rank = Annotated[
+    int | None,
+    typer.Option("--rank", min=1, metavar="N", rich_help_panel=NORMALIZATION, help="Take suggestion N instead."),
+]
+Written = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=OUTPUT, help="The file to write."),
+]
+WrittenCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="PATH",
+        rich_help_panel=OUTPUT,
+        help="Where the factory that takes the weights goes; the name of -o with .py without it.",
+    ),
+]
+OneCheckpoint = Annotated[list[str] | None, typer.Argument(metavar="CHECKPOINT", help="The file to start from.")]
+
+
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, metavar="N", rich_help_panel=EVIDENCE, help="How often to repeat.")
+]
+Steps = Annotated[int, typer.Option("--steps", min=2, metavar="N", rich_help_panel=EVIDENCE, help="Of each training.")]
+Rates = Annotated[
+    int,
+    typer.Option("--rates", min=3, metavar="N", rich_help_panel=EVIDENCE, help="Learning rates, sqrt(10) apart."),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="PATH",
+        rich_help_panel=EVIDENCE,
+        help="Keep each finished training in this file, and do not repeat those that are there.",
+    ),
+]
+ExpectGain = Annotated[
+    float | None,
+    typer.Option(
+        "--expect-gain",
+        metavar="PERCENT",
+        rich_help_panel=EVIDENCE,
+        help="Exit with 1 unless the lower end of the gain's interval is at least this.",
+    ),
+]
+ProofPath = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=OUTPUT, help="Write the proof as JSON."),
+]

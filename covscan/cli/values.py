@@ -51,6 +51,7 @@ def read_settings(words: Mapping[str, Any]) -> Settings:
         "loss",
         "optimizer",
         "trial_steps",
+        "train_samples",
     )
     return Settings(**checked, **lists, **{name: words[name] for name in plain if name in words})
 

@@ -20,7 +20,8 @@ at 60 and 0.13 at 30, over 15 instances.
 HORIZON = 120
 SLOPE_ERROR = 0.1
 """The same, for each unit of gain."""
-_Z = 1.6449
+Z = 1.6449
+"""Of a normal distribution, 90 % lies within so many standard deviations."""
 _POOLED = 4
 """How many degrees of freedom the spread that all places share counts for beside a place's own."""
 
@@ -43,5 +44,5 @@ def calibrated(found: Gain, pooled: float, steps: int) -> Estimate:
     own = variance(found.by_seed) if seeds > 1 else 0.0
     spread = (own * (seeds - 1) + pooled * _POOLED) / (seeds - 1 + _POOLED)
     model = MODEL_ERROR**2 * max(1.0, HORIZON / steps)
-    reach = _Z * math.sqrt(2 * spread / seeds + model + (SLOPE_ERROR * found.value) ** 2)
+    reach = Z * math.sqrt(2 * spread / seeds + model + (SLOPE_ERROR * found.value) ** 2)
     return Estimate(found.value, found.value - reach, min(1.0, found.value + reach))

@@ -50,9 +50,13 @@ _FEWEST_PAIRS = 2
 _RAISE = "--trial-steps raises the budget, --sites and --exclude leave places out."
 
 
+Trainable = tuple[Bench, Starts]
+"""A model ready to be trained, and what it starts from."""
+
+
 def open_bench(
     source: TorchSource, settings: Settings, measured: Samples, seeds: int = SEEDS, held_out: float = 0.0
-) -> tuple[Bench, Starts]:
+) -> Trainable:
     """Everything that a training needs, from the user's settings. Raises UsageError.
 
     ``measured`` are the samples of the measurement, which serve where the data cannot be read a second time;
@@ -80,14 +84,14 @@ Tick = Callable[[str, int, int], None]
 
 
 def gather(
-    source: TorchSource, settings: Settings, measured: Samples, network: Network, question: Question, tick: Tick
+    trainable: Trainable, source: TorchSource, settings: Settings, network: Network, question: Question, tick: Tick
 ) -> tuple[Gradients | None, Trials | None]:
     """The best evidence that the settings ask for and the budget allows. Raises UsageError.
 
     No gradients where even the least effort would take too long; no trials where only gradients were asked for or
     there is no place to try. ``network`` is what capture saw of any checkpoint.
     """
-    bench, starts = open_bench(source, settings, measured)
+    bench, starts = trainable
     work = step_work(bench)
     with threads_for(work):
         gradients = _gradients(source, settings, bench, work, network, tick)

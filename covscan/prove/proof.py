@@ -1,7 +1,7 @@
 """The full paired protocol for one normalization at one place."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -14,14 +14,15 @@ from covscan.prove.gains import Gain, clipped, gain, largest_stable, speed_up, s
 from covscan.prove.gather import open_bench
 from covscan.prove.journal import Journal
 from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
-from covscan.prove.runs import AS_IT_IS, Arm
+from covscan.prove.runs import AS_IT_IS, Arm, Bench
+from covscan.prove.starts import Starts
+from covscan.prove.types import MATERIAL
 from covscan.prove.work import step_work, threads_for
 from covscan.report.types import Gain as GainRecord
 from covscan.report.types import Tool
 from covscan.surgery.types import Insertion
 from covscan.version import __version__
 
-MATERIAL = 0.02
 HELD_OUT = 0.2
 _WARMUP = 0.2
 
@@ -52,28 +53,15 @@ def prove(
 ) -> records.Proof:
     """Train with and without, with the fixed affine and with a warm-up, and say what each gains. Raises UsageError."""
     bench, starts = open_bench(source, settings, samples, plan.seeds, HELD_OUT)
-    arms = (
-        AS_IT_IS,
-        Arm((insertion,)),
-        Arm((insertion,), "affine"),
-        replace(AS_IT_IS, warmup=max(1, round(_WARMUP * plan.steps))),
-    )
-    names = ("as it is", insertion.norm, "fixed affine", "warm-up")
-    ladder = Ladder(settings.lr or bench.trainer.usual_rate, plan.ladder)
-    work = step_work(bench)
-    setting = {
-        "version": __version__,
-        "settings": repr(replace(settings, checkpoints=(), device="auto")),
-        "weights": [checkpoint.sha256 for checkpoint in source.series.checkpoints],
-        "samples": samples.fingerprint,
-        "start": f"{bench.initial_loss(0):.5g}",  # code of the model or the loss that has changed since shows here
-        "plan": (plan.steps, bench.pool.batch_size, bench.pool.count),
+    arms = {
+        "as it is": AS_IT_IS,
+        insertion.norm: Arm((insertion,)),
+        "fixed affine": Arm((insertion,), "affine"),
+        "warm-up": replace(AS_IT_IS, warmup=max(1, round(_WARMUP * plan.steps))),
     }
-    journal = Journal(plan.resume, setting) if plan.resume is not None else None
+    ladder = Ladder(settings.lr or bench.trainer.usual_rate, plan.ladder)
     most = len(arms) * plan.seeds * plan.steps * (plan.rungs + ladder.reach)
     done = 0
-    if journal is not None:
-        done += journal.restore(bench, arms) * plan.steps
 
     def advance(steps: int) -> None:
         nonlocal done
@@ -81,19 +69,49 @@ def prove(
         tick("paired trainings", done, most)
 
     bench.tick = advance
+    journal = Journal(plan.resume, _setting(bench, source, settings, samples, plan)) if plan.resume else None
     try:
-        with threads_for(work):
-            outcomes = [measure(bench, arm, ladder, plan.seeds, plan.steps) for arm in arms]
+        if journal is not None:
+            done = journal.restore(bench, tuple(arms.values())) * plan.steps
+        with threads_for(step_work(bench)):
+            outcomes = {name: measure(bench, arm, ladder, plan.seeds, plan.steps) for name, arm in arms.items()}
     finally:
         if journal is not None:
             journal.close()
-    base, norm, affine = outcomes[:3]
-    over = gain(affine.chosen(), norm.chosen())
-    found = gain_of(base, norm)
+    return _proof(
+        bench, starts, source.description, samples.fingerprint, settings.lr, insertion, plan, ladder, outcomes
+    )
+
+
+def _setting(bench: Bench, source: TorchSource, settings: Settings, samples: Samples, plan: Plan) -> dict[str, object]:
+    """Everything that a training's curve depends on, beside its arm, rate and seed."""
+    return {
+        "version": __version__,
+        "settings": repr(replace(settings, checkpoints=(), device="auto")),
+        "weights": [checkpoint.sha256 for checkpoint in source.series.checkpoints],
+        "samples": samples.fingerprint,
+        "start": f"{bench.initial_loss(0):.5g}",  # code of the model or the loss that has changed since shows here
+        "plan": (plan.steps, bench.pool.batch_size, bench.pool.count),
+    }
+
+
+def _proof(
+    bench: Bench,
+    starts: Starts,
+    model: str,
+    fingerprint: str,
+    rate: float | None,
+    insertion: Insertion,
+    plan: Plan,
+    ladder: Ladder,
+    outcomes: Mapping[str, Outcome],
+) -> records.Proof:
+    base, norm, affine, _ = outcomes.values()
+    over, found = gain(affine.chosen(), norm.chosen()), gain_of(base, norm)
     return records.Proof(
         proof_version=records.PROOF_VERSION,
         tool=Tool(name="covscan", version=__version__),
-        model=source.description,
+        model=model,
         site=insertion.site,
         position=insertion.position,
         norm=insertion.norm,
@@ -101,17 +119,14 @@ def prove(
         start=starts.description,
         loss=bench.objective.name,
         optimizer=bench.trainer.name,
-        rate=settings.lr,
+        rate=rate,
         batch_size=bench.pool.batch_size,
         samples=bench.pool.count,
         held_out=sum(draw.n for draw in bench.pool.held_out),
-        fingerprint=samples.fingerprint,
+        fingerprint=fingerprint,
         steps=plan.steps,
         seeds=plan.seeds,
-        arms=[
-            _arm(name, outcome, base, ladder, at_rate=settings.lr is not None)
-            for name, outcome in zip(names, outcomes, strict=True)
-        ],
+        arms=[_arm(name, each, base, ladder, at_rate=rate is not None) for name, each in outcomes.items()],
         over_fixed_affine=_record(over),
         verdict=verdict(found, over),
         expected=plan.expected,

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from statistics import mean
 
-from covscan.prove.calibration import calibrated, pooled_variance
+from covscan.prove.calibration import Z, calibrated, pooled_variance
 from covscan.prove.gains import Gain, gain
 from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
 from covscan.prove.runs import AS_IT_IS, Arm, Bench
-from covscan.prove.types import Estimate, Place, PlaceTrial, Question
+from covscan.prove.types import MATERIAL, Estimate, Place, PlaceTrial, Question
 from covscan.surgery.types import Insertion
 
 SEEDS = 3
@@ -26,10 +26,7 @@ _EXTRA_ARMS = 8
 _FEWEST = 3
 _OTHER_KINDS, _CONTROLLED = 2, 3
 """So many of the best places are tried with another kind, and so many against a fixed affine."""
-_PROMISING = 0.02
 _WARMUP = 5
-_ALIKE = 0.02
-_Z = 1.6449
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,8 @@ def _with_other_kinds(
         outcome = _train(bench, Arm((other,)), base, ladder, each)
         better = gain(outcomes[one].chosen(), outcome.chosen())
         if better.low is not None and better.low > 0:
-            chosen = {other if each is one else each: out for each, out in chosen.items()} | {other: outcome}
+            del chosen[one]
+            chosen[other] = outcome
     return chosen
 
 
@@ -196,7 +194,7 @@ def stays_first(gains: Mapping[Insertion, Gain]) -> dict[Insertion, float]:
 def _alike(best: Gain, other: Gain, pooled: float) -> bool:
     """Whether a place cannot be told from the best one: within two points, or within the seeds' spread."""
     difference = mean(a - b for a, b in zip(best.by_seed, other.by_seed, strict=True))
-    return difference < max(_ALIKE, _Z * math.sqrt(2 * pooled / len(best.by_seed)))
+    return difference < max(MATERIAL, Z * math.sqrt(2 * pooled / len(best.by_seed)))
 
 
 def _with_controls(
@@ -210,7 +208,7 @@ def _with_controls(
     """The best places that gain something, with what a fixed affine of the same initial standardization gains there."""
     controlled = dict(found)
     best = sorted(outcomes, key=lambda one: -gain_of(base, outcomes[one]).value)[:_CONTROLLED]
-    for one in [one for one in best if gain_of(base, outcomes[one]).value > _PROMISING]:
+    for one in [one for one in best if gain_of(base, outcomes[one]).value > MATERIAL]:
         outcome = _train(bench, Arm((one,), "affine"), base, ladder, each)
         affine, over = gain_of(base, outcome), gain(outcome.chosen(), outcomes[one].chosen())
         pooled = pooled_variance([affine, over])

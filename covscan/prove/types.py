@@ -6,6 +6,8 @@ from typing import Literal
 
 from covscan.surgery.types import Insertion
 
+MATERIAL = 0.02
+"""A gain below two percent of the area under the loss is not worth a change of the model."""
 Tier = Literal["gradient", "probe", "trial"]
 Place = tuple[str, str]
 """Name of a module, and "before" or "after"."""
@@ -81,6 +83,13 @@ class Trials:
     forwards: int = 0
     budget: int = 0
     notes: tuple[str, ...] = ()
+
+    def final(self) -> tuple[PlaceTrial, ...]:
+        """The places that the verdict is about: those of the last round of a trial, or all that were probed."""
+        if self.tier == "probe":
+            return self.places
+        longest = max((each.horizon * each.seeds for each in self.places), default=0)
+        return tuple(each for each in self.places if each.gain is not None and each.horizon * each.seeds == longest)
 
     def of(self, site: str, position: str) -> PlaceTrial | None:
         """The trial of one place, None where it was not tried."""

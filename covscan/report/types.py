@@ -352,7 +352,9 @@ class Trials(_Value, frozen=True, kw_only=True):
     batch_size: int
     samples: Annotated[int, Meta(description="samples that the trainings draw from")]
     everywhere: Annotated[Gain | None, Meta(description="a normalization behind every layer at once")]
-    last_only: Annotated[Gain | None, Meta(description="a normalization at the last place in front of the head alone")]
+    last_only: Annotated[
+        Gain | None, Meta(description="a normalization at the last place in front of the head alone")
+    ] = None
     rivals: Annotated[dict[str, Gain], Meta(description="remedies that are no normalization, by name")]
     curve_without: Annotated[list[float], Meta(description="mean training loss by step, clipped at the start's loss")]
     curve_with: Annotated[list[float], Meta(description="the same with the best normalization, at its best rate")]

@@ -18,7 +18,7 @@ NOISE = (
 GAIN = (
     "Suggestions rest on forward evidence alone, which ranks places moderately: over 56 small networks with measured "
     "gains the rank correlation was 0.56, no better than that of depth alone. With --loss and --target covscan tries "
-    "each place instead (0.80). What can be gained is speed and stability of optimization at a re-tuned learning rate, "
+    "each place instead (0.78). What can be gained is speed and stability of optimization at a re-tuned learning rate, "
     "not generalization; BatchNorm also regularizes and couples the samples of a batch."
 )
 TRIED = (

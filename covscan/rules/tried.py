@@ -20,13 +20,14 @@ _STEADY = 0.8
 
 
 def tried_suggestions(evidence: Evidence) -> Iterator[Suggestion]:
-    """The places that promise a gain, best first."""
+    """The places that promise a gain by the best evidence of the run, best first."""
     trials = evidence.tried
     if trials is None:
         return
+    final = trials.final()
     for candidate, place in judged_places(evidence):
         trial = trials.of(candidate.site, candidate.position)
-        if trial is not None and promising(trial):
+        if trial in final and promising(trial):
             yield _suggestion(evidence, trials, trial, candidate, place)
 
 
@@ -75,9 +76,8 @@ def last_only(trials: "Trials") -> "Estimate | None":
 
 def _exchangeable(trials: "Trials", trial: "PlaceTrial") -> list[str]:
     """The places of the last round that cannot be told from the best one, where this is one of them."""
-    longest = max(each.horizon * each.seeds for each in trials.places)
-    tried = [each for each in trials.places if each.gain is not None and each.horizon * each.seeds == longest]
-    group = [each for each in tried if each.exchangeable or each is tried[0]]
+    final = trials.final()
+    group = [each for each in final if each.gain is not None and (each.exchangeable or each is final[0])]
     if trial not in group:
         return []
     return [f"{each.insertion.position} {each.insertion.site}" for each in group if each is not trial]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from covscan.prove.types import MATERIAL
 from covscan.report.types import Gain, Verdict
 from covscan.rules.evidence import Evidence
 from covscan.rules.ranking import ranks
@@ -11,8 +12,6 @@ from covscan.rules.ranking import ranks
 if TYPE_CHECKING:
     from covscan.prove.types import Estimate, PlaceTrial
 
-MATERIAL = 0.02
-"""A gain below two percent of the area under the loss is not worth a change of the model."""
 PRIOR = 0.12
 """How much more a place is expected to gain that all cheaper evidence puts first than one that it puts last, once a
 trial has measured both: the spread of the gains in a network times the share of a trial's error in it, roughly."""

@@ -157,7 +157,7 @@ def test_a_model_that_cannot_be_trained_here_gets_forward_evidence_and_a_note(co
     assert code == 0, err
     report = json.loads(out)
     assert (report["trials"], report["gradients"]) == (None, None)
-    assert f"note: a model opened by {engine} cannot be trained here: forward evidence alone is used" in err
+    assert f"A model opened by {engine} cannot be trained here: forward evidence alone was used." in report["notes"]
 
 
 @pytest.mark.parametrize(
@@ -258,3 +258,22 @@ def test_prove_refuses_a_resume_file_of_something_else(covscan, here):
     assert code == 2
     assert "is no file that covscan prove wrote" in err
     assert (here / "nets.py").read_bytes() == before
+
+
+def test_a_target_that_does_not_fit_is_said_before_anything_is_measured(tmp_path, monkeypatch):
+    import numpy as np
+
+    import covscan
+    from covscan.errors import UsageError
+
+    measured = []
+    monkeypatch.setattr("covscan.pipeline.measure_series", lambda *rest: measured.append(rest) or [])
+    import torch
+
+    torch.save(torch.nn.Linear(3, 2).state_dict(), tmp_path / "one.pt")
+    data = {"x": np.ones((8, 3), np.float32), "y": np.full(8, 7)}
+    with pytest.raises(UsageError, match="class numbers"):
+        covscan.analyze(
+            tmp_path / "one.pt", model=lambda: torch.nn.Linear(3, 2), data=data, target="y", loss="cross_entropy"
+        )
+    assert not measured

@@ -34,7 +34,14 @@ def gathered(question=QUESTION, model=None, **changes):
     settings = Settings(**({"data": digits(64), "target": "y", "loss": "cross_entropy", "optimizer": "sgd"} | changes))
     told = []
     source = MemorySource(model, states(model))
-    found = gather(source, settings, open_samples(settings), NOTHING, question, lambda *words: told.append(words))
+    found = gather(
+        open_bench(source, settings, open_samples(settings)),
+        source,
+        settings,
+        NOTHING,
+        question,
+        lambda *words: told.append(words),
+    )
     return found[1], told
 
 
@@ -120,7 +127,9 @@ def test_trained_weights_are_said_to_be_where_trials_start():
     source.series = type(source.series)(tuple(late), "given")
     source.states = [{}] * 7 + source.states
     settings = Settings(data=digits(64), target="y", loss="cross_entropy", evidence="probe", trial_steps=60)
-    _, found = gather(source, settings, open_samples(settings), NOTHING, QUESTION, lambda *words: None)
+    _, found = gather(
+        open_bench(source, settings, open_samples(settings)), source, settings, NOTHING, QUESTION, lambda *words: None
+    )
     assert (found.intervention, found.start) == ("into a checkpoint", "the weights of step-1")
 
 

@@ -336,3 +336,9 @@ def test_a_patch_for_a_trained_network_says_how_its_function_is_kept():
 def test_a_place_that_was_only_looked_at_briefly_is_not_called_exchangeable_with_one_trained_longer():
     brief = trained("fc2", exchangeable=True, horizon=30, seeds=1)
     assert suggest(with_trials(trained("fc3"), brief))[0].exchangeable_with == []
+
+
+def test_in_a_trial_a_place_that_was_not_trained_to_the_end_is_never_suggested():
+    stepped, brief = at("head", "before", probe=SURE), trained("fc2", horizon=30, seeds=1)
+    assert [s.site for s in suggest(with_trials(trained("fc3"), brief, stepped))] == ["fc3"]
+    assert suggest(with_trials(trained("fc3", gain=NONE), brief, stepped)) == ()
