@@ -7,9 +7,9 @@ from covscan.rules.evidence import Evidence
 
 SHIFT = (
     "Shift describes how activations moved between your checkpoints. Whether reducing it helps is contested: Santurkar "
-    "et al. 2018 show that BatchNorm helps without reducing it; Awais et al. 2020 disagree. As a ranking of places for "
-    "a normalization it was only slightly better than chance order in a benchmark of small networks (rank correlation "
-    "about 0.2 to 0.35 training from scratch, about 0.1 when inserting into an existing network)."
+    "et al. 2018 show that BatchNorm helps without reducing it; Awais et al. 2020 disagree. The shift of the variance "
+    "ranked places for a normalization worse than their depth does (rank correlation with measured gains 0.44 against "
+    "0.56, over 56 small networks trained from scratch)."
 )
 NOISE = (
     "A shift is marked significant only above sampling noise (random halves of one checkpoint's samples) and above a "

@@ -165,3 +165,13 @@ def test_held_out_loss_is_taken_in_evaluation_mode_on_samples_not_trained_on():
     assert curve.held_out is not None
     assert 0 < curve.held_out < curve.losses[0]
     assert bench.initial_loss(0) == bench.initial_loss(0)
+
+
+def test_held_out_loss_knows_no_dropout():
+    model = nn.Sequential(*plain(), nn.Dropout(0.9))
+    bench = bench_of(model, held_out=0.25)
+    curve = bench.curve(AS_IT_IS, 1e-12, 0, 1)
+    model.eval()
+    with torch.no_grad():
+        losses = [(float(bench.loss(draw)), draw.n) for draw in bench.pool.held_out]
+    assert curve.held_out == pytest.approx(sum(loss * n for loss, n in losses) / sum(n for _, n in losses), rel=1e-5)

@@ -133,3 +133,15 @@ def test_branches_that_grow_are_tried_scaled_down():
     bench = deep_bench()
     with bench.session(0, Arm(branches, "scale")) as trained:
         assert [float(p.detach()[0]) for p in trained[-4:]] == [0.5] * 4
+
+
+def test_the_step_is_judged_on_other_samples_than_it_was_taken_on(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "covscan.prove.probe.least_loss", lambda bench, arm, seed, first, second: asked.append((first, second)) or 1.0
+    )
+    probe(bench_of(), DEEP[:2], pairs=2)
+    assert len(asked) == 2 * 3
+    for first, second in asked:
+        rows = [{tuple(row) for row in draw.args[0].tolist()} for draw in (first, second)]
+        assert not rows[0] & rows[1]
