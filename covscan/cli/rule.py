@@ -4,12 +4,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from covscan.catalog import page, pages
 from covscan.cli.streams import deliver, look_for
 from covscan.cli.values import read_wishes
 from covscan.errors import ExitCode
 from covscan.render.blocks import Column, Section, Span, Table, Tone, line
 from covscan.render.look import Look
-from covscan.rules.pages import page, pages
 
 
 def run(words: Mapping[str, Any]) -> int:

@@ -4,7 +4,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-SCHEMA_VERSION = "1.0"
+from covscan.report.gate import Gate
+
+SCHEMA_VERSION = "1.1"
+"""1.1 added ``gate``, ``Site.source`` and ``Finding.suppressed``."""
 
 Severity = Literal["error", "warning", "info"]
 Position = Literal["input", "output", "logits"]
@@ -143,6 +146,13 @@ class SameAs(_Value, frozen=True, kw_only=True):
     position: Position
 
 
+class SourceLine(_Value, frozen=True, kw_only=True):
+    """Where the user's code makes a module."""
+
+    file: Annotated[str, Meta(description="relative to the repository or the working folder, with forward slashes")]
+    line: Annotated[int, Meta(description="from 1")]
+
+
 class Site(_Value, frozen=True, kw_only=True):
     """A tensor in the model that was tapped."""
 
@@ -163,6 +173,9 @@ class Site(_Value, frozen=True, kw_only=True):
     same_as: Annotated[SameAs | None, Meta(description="the site that sees the same tensor and is shown in its place")]
     normalized_by: Annotated[str | None, Meta(description="the norm that already acts on this tensor, if any")]
     statistics: Annotated[dict[str, Statistics], Meta(description="by checkpoint id")]
+    source: Annotated[
+        SourceLine | None, Meta(description="the line that makes the module; null where it could not be found")
+    ] = None
 
 
 class Measure(_Value, frozen=True, kw_only=True):
@@ -203,6 +216,9 @@ class Finding(_Value, frozen=True, kw_only=True):
     checkpoint: str | None = None
     message: str
     evidence: dict[str, Any]
+    suppressed: Annotated[
+        str | None, Meta(description="the reason given for leaving it out of the verdict; null where it counts")
+    ] = None
 
 
 Tier = Literal["forward", "gradient", "probe", "trial"]
@@ -380,6 +396,9 @@ class Report(_Value, frozen=True, kw_only=True):
     suggestions: list[Suggestion]
     gradients: Annotated[Gradients | None, Meta(description="null without a loss")] = None
     trials: Annotated[Trials | None, Meta(description="null where nothing was trained")] = None
+    gate: Annotated[Gate | None, Meta(description="the verdict of 'covscan check'; null where nothing was gated")] = (
+        None
+    )
     notes: Annotated[
         list[str], Meta(description="sentences for the reader: what was decided for them and what it means")
     ]

@@ -1,13 +1,12 @@
 """Running every rule and ranking every place."""
 
+from covscan.catalog import RULES, name_of
 from covscan.registry import resolve
 from covscan.report.types import Finding
 from covscan.rules.candidates import find_candidates
 from covscan.rules.evidence import Evidence, Judgement
 from covscan.rules.firing import Firing
 from covscan.rules.notes import notes_for
-from covscan.rules.pages import name_of
-from covscan.rules.registry import RULES
 from covscan.rules.suggestions import suggest
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}

@@ -52,7 +52,7 @@ def test_a_newer_minor_version_passes_the_published_schema():
 def test_it_names_itself_and_describes_its_fields():
     document = schema()
     assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert document["$id"] == "urn:covscan:report:1.0"
-    assert document["title"] == "covscan report 1.0"
+    assert document["$id"] == "urn:covscan:report:1.1"
+    assert document["title"] == "covscan report 1.1"
     assert "description" in document["$defs"]["Measure"]["properties"]["noise"]
     assert set(document["required"]) >= {"sites", "shifts", "suggestions"}

@@ -7,10 +7,11 @@ import pytest
 from evidence_factory import evidence
 from rule_cases import CASES
 
+from covscan.catalog import RULES, name_of, page, pages
+from covscan.catalog.pages import ALL, SECTIONS
 from covscan.errors import UsageError
 from covscan.registry import resolve
-from covscan.rules import RULES, judge, page, pages
-from covscan.rules.pages import SECTIONS, name_of
+from covscan.rules import judge
 
 
 @pytest.mark.parametrize("code", RULES)
@@ -33,7 +34,7 @@ def test_there_is_no_case_for_a_rule_that_is_gone():
     assert set(CASES) == set(RULES)
 
 
-@pytest.mark.parametrize("code", RULES)
+@pytest.mark.parametrize("code", ALL)
 def test_the_page_says_everything(code):
     found = page(code)
     assert found.summary.endswith(".")
@@ -51,10 +52,10 @@ def test_the_severity_of_the_page_is_the_highest_that_the_case_shows(code):
 
 
 def test_names_are_unique_and_find_their_page():
-    names = [name_of(code) for code in RULES]
+    names = [name_of(code) for code in ALL]
     assert len(set(names)) == len(names)
     assert page("mean-shift") == page("cov201") == page(" Mean_Shift ")
-    assert [found.code for found in pages()] == sorted(RULES)
+    assert [found.code for found in pages()] == sorted(ALL)
 
 
 def test_an_unknown_rule_is_answered_with_the_nearest():
@@ -84,7 +85,7 @@ def test_a_series_without_checkpoints_gives_nothing():
 
 def test_importing_the_rules_and_reading_the_pages_loads_nothing_heavy():
     code = (
-        "import sys, covscan.rules as rules; rules.pages(); "
+        "import sys, covscan.catalog as catalog; catalog.pages(); "
         "print([name for name in ('numpy', 'torch', 'onnx') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,9 +6,9 @@ import pytest
 from evidence_factory import evidence
 from rule_cases import gradient_shifts, losses, profile, step, turning, with_gradients
 
+from covscan.catalog import RULES
 from covscan.prove.gradient_types import GradientShift, LayerGradient
 from covscan.registry import resolve
-from covscan.rules import RULES
 from covscan.rules.gradient_depth import slope
 
 

@@ -59,3 +59,7 @@ RULES: dict[str, str] = {
     "COV503": "covscan.rules.advice:branch_output_norm",
     "COV504": "covscan.rules.advice:nothing_to_gain",
 }
+"""What judges measurements: functions of ``covscan.rules.evidence.Evidence``."""
+
+GATE_RULES: dict[str, str] = {}
+"""What judges a report by the user's own files: functions of ``covscan.gate.judging.Judged``."""

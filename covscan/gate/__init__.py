@@ -1,0 +1,1 @@
+"""A report and a policy give a verdict: budgets, baseline, suppressions."""
