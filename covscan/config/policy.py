@@ -82,10 +82,28 @@ class Tolerances(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkno
     absolute: Annotated[float | None, Meta(description="in the unit of the measure, likewise", ge=0)] = None
 
 
+FailOn = Literal["error", "warning", "info", "never"]
+
+
+class Check(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """The table ``[check]``: what counts, and from which severity on; None where it is left to the default."""
+
+    preset: Annotated[
+        str | None, Meta(description="budgets to start from; those of [budgets] replace them by name")
+    ] = None
+    fail_on: Annotated[FailOn | None, Meta(description="findings from this severity on fail the gate")] = None
+    select: Annotated[list[str], Meta(description="codes or globs of codes that count; empty for all")] = []
+    ignore: Annotated[list[str], Meta(description="codes or globs of codes that do not count")] = []
+    site_ignores: Annotated[
+        dict[str, list[str]], Meta(description="by glob of site names: codes or globs of codes that do not count there")
+    ] = {}
+    min_samples: Annotated[int | None, Meta(description="with fewer samples no budget is judged", ge=1)] = None
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """Everything that a verdict depends on besides the report."""
 
-    fail_on: Literal["error", "warning", "info", "never"] = "error"
+    fail_on: FailOn = "error"
     preset: str | None = None
     select: tuple[str, ...] = ()
     """Codes or globs of codes that count; empty for all."""
