@@ -17,6 +17,7 @@ Areas = Mapping[int, Sequence[float]]
 """By rung of the ladder of learning rates: the area of each seed, in the order of the seeds."""
 
 _ALIKE = 1e-3
+_LAST_PART = 4
 
 RUNG = math.sqrt(10)
 """Neighbouring learning rates of a search differ by this factor."""
@@ -41,9 +42,18 @@ class Gain:
         return stdev(self.by_seed) / math.sqrt(len(self.by_seed)) if len(self.by_seed) > 1 else None
 
 
-def area(curve: Curve, start: float) -> float:
-    """Mean over the steps of the loss, clipped at ``start``."""
-    return mean(clipped(loss, start) for loss in curve.losses)
+def area(curve: Curve, start: float, full: int = 0) -> float:
+    """Mean over the steps of the loss, clipped at ``start``.
+
+    Of a training that would go on to ``full`` steps the rest counts at the level of the curve's last quarter, as where
+    a short trial stands for a longer training: a place that is slow at first but gets lower is not undervalued.
+    """
+    losses = [clipped(loss, start) for loss in curve.losses]
+    rest = max(0, full - len(losses))
+    if not rest:
+        return mean(losses)
+    level = mean(losses[-max(1, len(losses) // _LAST_PART) :])
+    return (sum(losses) + rest * level) / (len(losses) + rest)
 
 
 def clipped(loss: float, start: float) -> float:

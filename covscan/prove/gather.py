@@ -25,12 +25,12 @@ from covscan.prove.pool import Pool
 from covscan.prove.probe import FORWARDS, PAIRS, probe
 from covscan.prove.runs import AS_IT_IS, Bench
 from covscan.prove.starts import Starts, find_starts
-from covscan.prove.trial import SEEDS, Found, Round, affordable, plan, run_trial
+from covscan.prove.trial import FULL, SEEDS, Found, Round, affordable, plan, run_trial
 from covscan.prove.types import Estimate, PlaceTrial, Question, Trials
 from covscan.prove.work import Work, step_work, threads_for
 from covscan.surgery.types import Insertion
 
-BUDGET = 19_000
+BUDGET = 22_500
 """Training steps that a run spends at most, unless the user says otherwise."""
 _SECONDS = 240.0
 """And fewer where steps are dear: as many as this takes by the yardstick of ``work``."""
@@ -173,6 +173,7 @@ def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question
         rivals=found.rivals if found else {},
         curve_without=found.base.curve() if found else (),
         curve_with=found.best.curve() if found else (),
+        area_steps=max(FULL, *(each.horizon for each in found.places)) if found else 0,
         steps=bench.steps,
         forwards=bench.forwards,
         budget=budget,

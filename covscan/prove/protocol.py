@@ -1,10 +1,14 @@
 """An arm over a ladder of learning rates, and arms against each other."""
 
+import math
 from dataclasses import dataclass
 from statistics import mean
 
 from covscan.prove.gains import RUNG, Gain, area, best_rung, clipped, gain
 from covscan.prove.runs import Arm, Bench, Curve
+
+_SOFTNESS = 0.1
+"""Rates whose mean area is so much above the least one, as a share of it, weigh 1/e of the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,25 @@ class Outcome:
             found.append(self.areas[best_rung(others)][left_out])
         return tuple(found)
 
+    def around_best(self) -> tuple[float, ...]:
+        """Each seed's area averaged over the rungs, the more weight the less a rung's mean area.
 
-def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> Outcome:
+        Which of two neighbouring rates is better is partly chance, so the mean of both is the steadier figure to order
+        places by.
+        """
+        means = {rung: mean(areas) for rung, areas in self.areas.items()}
+        least = min(means.values())
+        weights = {rung: math.exp(-(each - least) / (_SOFTNESS * abs(least) or 1.0)) for rung, each in means.items()}
+        whole = sum(weights.values())
+        seeds = range(len(self.starts))
+        return tuple(sum(weights[rung] * self.areas[rung][seed] for rung in weights) / whole for seed in seeds)
+
+
+def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int, full: int = 0) -> Outcome:
     """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there.
 
-    Beyond them only as long as the bench affords it.
+    Beyond them only as long as the bench affords it. Areas are those of a training of ``full`` steps where that is
+    longer (``covscan.prove.gains.area``).
     """
     starts = tuple(bench.initial_loss(seed) for seed in range(seeds))
     curves: dict[int, tuple[Curve, ...]] = {}
@@ -70,7 +88,7 @@ def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> O
 
     def climb(rung: int) -> None:
         curves[rung] = tuple(bench.curve(arm, ladder.at(rung), seed, steps) for seed in range(seeds))
-        areas[rung] = tuple(area(curve, start) for curve, start in zip(curves[rung], starts, strict=True))
+        areas[rung] = tuple(area(curve, start, full) for curve, start in zip(curves[rung], starts, strict=True))
 
     for rung in ladder.rungs:
         climb(rung)
@@ -91,6 +109,11 @@ def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int) -> O
 def gain_of(without: Outcome, with_: Outcome) -> Gain:
     """The gain of one arm over another, each at its best learning rate, chosen on other seeds than it counts on."""
     return gain(without.chosen(), with_.chosen())
+
+
+def outlook(without: Outcome, with_: Outcome) -> float:
+    """The gain by which places are ordered: over the rates around the best of each arm, mean over the seeds."""
+    return gain(without.around_best(), with_.around_best()).value
 
 
 def gain_at(without: Outcome, with_: Outcome, rung: int) -> Gain | None:

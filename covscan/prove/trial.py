@@ -8,12 +8,15 @@ from statistics import mean
 
 from covscan.prove.calibration import Z, calibrated, pooled_variance
 from covscan.prove.gains import Gain, gain
-from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
+from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure, outlook
 from covscan.prove.runs import AS_IT_IS, Arm, Bench
 from covscan.prove.types import MATERIAL, Estimate, Place, PlaceTrial, Question
 from covscan.surgery.types import Insertion
 
 SEEDS = 3
+FULL = 150
+"""Steps of the training that a trial stands for: the protocol's that gains were measured with. What it does not train
+itself counts at the level that it ends on."""
 HORIZONS = (120, 90, 75, 60, 45, 30)
 _FIRST_LOOK = 30
 _RUNGS_AROUND, _RUNGS_OF_AN_ARM = 3, 3.8
@@ -107,9 +110,9 @@ def run_trial(
     for each in rounds:
         kept = kept[: each.places]
         bench.reserved -= len(ladder.rungs) * each.seeds * each.steps
-        base = measure(bench, AS_IT_IS, ladder, each.seeds, each.steps)
+        base = measure(bench, AS_IT_IS, ladder, each.seeds, each.steps, FULL)
         outcomes = {one: _train(bench, Arm((one,)), base, ladder, each) for one in kept}
-        kept.sort(key=lambda one: -gain_of(base, outcomes[one]).value)
+        kept.sort(key=lambda one: -outlook(base, outcomes[one]))
         last_round = each is rounds[-1]
         if last_round:
             outcomes = _with_other_kinds(bench, outcomes, kept, question.others, base, ladder, each)
@@ -132,7 +135,7 @@ def _train(bench: Bench, arm: Arm, base: Outcome, ladder: Ladder, each: Round) -
     """An arm at the rates around the best one without a normalization, and further on where they lead."""
     around = replace(ladder, rungs=(base.best - 1, base.best, base.best + 1))
     bench.reserved = max(0, bench.reserved - _least_of_an_arm(each))
-    return measure(bench, arm, around, each.seeds, each.steps)
+    return measure(bench, arm, around, each.seeds, each.steps, FULL)
 
 
 def _with_other_kinds(
@@ -163,7 +166,8 @@ def _judge(
 ) -> dict[Place, PlaceTrial]:
     gains = {one: gain_of(base, outcome) for one, outcome in outcomes.items()}
     pooled = pooled_variance(list(gains.values()))
-    best = max(gains, key=lambda one: gains[one].value)
+    expected = {one: outlook(base, outcome) for one, outcome in outcomes.items()}
+    best = max(expected, key=lambda one: expected[one])
     first = stays_first(gains)
     found = {}
     for one, outcome in outcomes.items():
@@ -171,6 +175,7 @@ def _judge(
         found[one.place] = PlaceTrial(
             insertion=one,
             gain=calibrated(gains[one], pooled, each.steps),
+            outlook=expected[one],
             at_rate=None if own is None else calibrated(own, pooled, each.steps),
             stays_first=first[one],
             exchangeable=one is not best and _alike(gains[best], gains[one], pooled),
@@ -207,7 +212,7 @@ def _with_controls(
 ) -> dict[Place, PlaceTrial]:
     """The best places that gain something, with what a fixed affine of the same initial standardization gains there."""
     controlled = dict(found)
-    best = sorted(outcomes, key=lambda one: -gain_of(base, outcomes[one]).value)[:_CONTROLLED]
+    best = sorted(outcomes, key=lambda one: -outlook(base, outcomes[one]))[:_CONTROLLED]
     for one in [one for one in best if gain_of(base, outcomes[one]).value > MATERIAL]:
         outcome = _train(bench, Arm((one,), "affine"), base, ladder, each)
         affine, over = gain_of(base, outcome), gain(outcome.chosen(), outcomes[one].chosen())
@@ -253,6 +258,7 @@ def _rivals(
         replace(ladder, rungs=(base.best, base.best + 1), reach=1),
         each.seeds,
         each.steps,
+        FULL,
     )
     found = {"warm-up": calibrated(gain_of(base, warm), pooled, each.steps)}
     if branches:
@@ -265,4 +271,4 @@ def _rivals(
 
 
 def _size(one: PlaceTrial) -> float:
-    return one.gain.value if one.gain is not None else -math.inf
+    return one.outlook if one.outlook is not None else -math.inf

@@ -30,7 +30,8 @@ class PlaceTrial:
     """What training with a normalization at one place gave.
 
     ``probe`` is the change of the loss after one step, ``gain`` that of the area under the training loss at the best
-    learning rate of either arm, ``at_rate`` at the user's own rate. ``affine`` is the gain of the fixed affine with the
+    learning rate of either arm, ``outlook`` the same over the rates around the best, by which places are ordered,
+    ``at_rate`` at the user's own rate. ``affine`` is the gain of the fixed affine with the
     same initial standardization, ``over_affine`` that of the normalization over it. ``stays_first`` is the share of
     redraws of the seeds in which no other place gains more; ``exchangeable`` says that it cannot be told from the
     best. ``horizon`` is how many steps its curves have, ``seeds`` how often it was repeated; ``rate`` its best learning
@@ -40,6 +41,7 @@ class PlaceTrial:
     insertion: Insertion
     probe: Estimate | None = None
     gain: Estimate | None = None
+    outlook: float | None = None
     at_rate: Estimate | None = None
     affine: Estimate | None = None
     over_affine: Estimate | None = None
@@ -62,6 +64,7 @@ class Trials:
     clipped at the loss of the start, without a normalization and with the best one, each at its best rate. ``rate``
     is the user's learning rate, ``best_rate`` the best one found without a normalization. ``steps`` were spent on
     training, ``forwards`` on other evaluations, in batches; ``budget`` is the most steps that would have been spent.
+    Areas are those of a training of ``area_steps``: what a trial did not train counts at the level that it ends on.
     """
 
     tier: Literal["probe", "trial"]
@@ -79,6 +82,7 @@ class Trials:
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     curve_without: tuple[float, ...] = ()
     curve_with: tuple[float, ...] = ()
+    area_steps: int = 0
     steps: int = 0
     forwards: int = 0
     budget: int = 0

@@ -374,6 +374,10 @@ class Trials(_Value, frozen=True, kw_only=True):
     rivals: Annotated[dict[str, Gain], Meta(description="remedies that are no normalization, by name")]
     curve_without: Annotated[list[float], Meta(description="mean training loss by step, clipped at the start's loss")]
     curve_with: Annotated[list[float], Meta(description="the same with the best normalization, at its best rate")]
+    area_steps: Annotated[
+        int,
+        Meta(description="steps that areas are of; what was not trained counts at the level that each curve ends on"),
+    ] = 0
     steps: Annotated[int, Meta(description="training steps spent")]
     forwards: Annotated[int, Meta(description="other evaluations of a batch, in forward passes")]
     budget: Annotated[int, Meta(description="training steps that would have been spent at most")]

@@ -28,9 +28,10 @@ def candidate(evidence: Evidence) -> Iterator[Firing]:
     First, whether anything is wrong in absolute terms: a scale that grows or vanishes over depth, samples that look
     alike, saturated or dead units, unequal channels, a residual stream that grows super-linearly; one strong sign
     or two weak ones of different kinds. Only then the places are ranked within the network: half of the weight is on
-    depth, half on the mean rank of scale, squared mean over variance and conditioning of what the next layer reads,
-    channel heterogeneity, and shift of variance. Where a loss is given, all this is only the order in which places
-    are tried: one step, or a short training, with the normalization and without it decides.
+    depth, half on the mean rank of five signals: scale and shift of the tensor itself, and of what the next layer
+    reads the squared mean over variance, the cosine between samples and the conditioning. Where a loss is given, all
+    this is only the order in which places are tried: one step, or a short training, with the normalization and
+    without it decides.
 
     ## Why it matters
     Where something is wrong, a normalization can make training faster and stabler, at a learning rate tuned again.

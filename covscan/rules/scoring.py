@@ -3,10 +3,11 @@
 How deep a place lies is the strongest single sign of what a normalization gains there (``benchmarks/normgain``: the
 order from last to first agrees with the measured gains better than any statistic does), which is why it has half of the
 weight. The rest is the mean of the ranks of five signals, with equal weights, because they are few, correlated and each
-weakly informative: nothing is fitted. They are taken, where that makes sense, at what the next layer reads, so that
-places behind a layer and in front of one compare. Values are those of the first checkpoint where that is the state
-before training: a normalization changes how training goes from there, and there the signals told most. In a series
-that starts later, ranks at the first and the last checkpoint are averaged, since neither is where training began.
+weakly informative. Scale and shift are those of the tensor that would be normalized; what is said of samples against
+each other is taken at what the next layer reads, so that places behind a layer and in front of one compare. Values are
+those of the first checkpoint where that is the state before training: a normalization changes how training goes from
+there, and there the signals told most. In a series that starts later, ranks at the first and the last checkpoint are
+averaged, since neither is where training began.
 """
 
 import math
@@ -21,7 +22,7 @@ from covscan.rules.ranking import ranks as ranks_of
 
 Signals = Mapping[str, float | None]
 
-SHIFT = "shift of variance"
+SHIFT = "distribution shift"
 DEPTH = "depth"
 
 
@@ -54,24 +55,20 @@ def _signals(
     place: Place, checkpoint: Checkpoint, shifts: Mapping[tuple[str, str], float | None]
 ) -> dict[str, float | None]:
     own, consumer = statistics(place.site, checkpoint), statistics(place.consumer, checkpoint)
-    scale = consumer.channel_scale if consumer is not None else None
+    scale = own.channel_scale if own is not None else None
     return {
         "scale": abs(math.log(scale)) if scale is not None and scale > 0 else None,
         "mean to variance": consumer.mean_to_variance if consumer is not None else None,
         "conditioning": consumer.conditioning if consumer is not None else None,
-        "channel heterogeneity": own.channel_heterogeneity if own is not None else None,
+        "cross-sample cosine": consumer.cross_sample_cosine if consumer is not None else None,
         SHIFT: shifts.get((place.site.site, place.site.position)),
         DEPTH: 2.0 * place.order + (place.position == "after"),
     }
 
 
 def _shifts(evidence: Evidence) -> dict[tuple[str, str], float | None]:
-    """|ln variance ratio| of each site from the first to the last checkpoint."""
-    found: dict[tuple[str, str], float | None] = {}
-    for site, shift in first_to_last(evidence):
-        size = value(shift, "absolute_log_variance_ratio")
-        found[site.site, site.position] = size if size is not None else value(shift, "log_variance_ratio")
-    return found
+    """Jensen-Shannon divergence of each site from the first to the last checkpoint."""
+    return {(site.site, site.position): value(shift, "jensen_shannon") for site, shift in first_to_last(evidence)}
 
 
 def _ranked(signals: Sequence[Signals]) -> list[dict[str, float | None]]:

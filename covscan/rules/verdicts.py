@@ -47,7 +47,7 @@ def expected_scores(
     """A score for each place that was tried, best first; ``forward`` are the scores of the forward evidence.
 
     Cheaper evidence is the prior: a place's rank by the probe and its rank by forward evidence, averaged. Where
-    there was a training, the score is one half and half of the gain, moved by the prior as ``PRIOR`` says: what a
+    there was a training, the score is one half and half of the outlook, moved by the prior as ``PRIOR`` says: what a
     noisy measurement of the gain is shrunk to. Where there was only a step, the prior is the score. A place that
     dropped out of an early round never scores above one that was looked at longer.
     """
@@ -57,8 +57,8 @@ def expected_scores(
     prior = _prior(places, forward or {})
     values = {
         trial.insertion.place: prior[trial.insertion.place]
-        if trial.gain is None
-        else 0.5 + 0.5 * (trial.gain.value + PRIOR * (prior[trial.insertion.place] - 0.5))
+        if trial.outlook is None
+        else 0.5 + 0.5 * (trial.outlook + PRIOR * (prior[trial.insertion.place] - 0.5))
         for trial in places
     }
     places.sort(key=lambda trial: (-trial.horizon * trial.seeds, -values[trial.insertion.place]))

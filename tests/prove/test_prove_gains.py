@@ -14,6 +14,13 @@ def test_an_area_is_the_mean_loss_clipped_at_the_start():
     assert clipped(-math.inf, 2.0) == 2.0
 
 
+def test_an_area_of_a_longer_training_goes_on_at_the_level_of_the_last_quarter():
+    curve = Curve((5.0, 4.0, 3.0, 3.0, 2.0, 2.0, 1.0, 0.5))
+    assert area(curve, 4.0, full=8) == area(curve, 4.0)
+    assert area(curve, 4.0, full=20) == pytest.approx((4 + 4 + 3 + 3 + 2 + 2 + 1 + 0.5 + 12 * 0.75) / 20)
+    assert area(Curve((math.nan,)), 4.0, full=5) == 4.0
+
+
 def test_a_gain_is_relative_to_the_mean_without_and_has_a_paired_t_interval():
     without, with_ = [2.0, 2.2, 1.9, 2.1], [1.5, 1.9, 1.3, 1.8]
     found = gain(without, with_)

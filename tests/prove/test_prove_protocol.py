@@ -1,9 +1,10 @@
+from math import exp
 from statistics import mean
 
 import pytest
 from training_testing import bench_of, plain, states
 
-from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure
+from covscan.prove.protocol import Ladder, Outcome, gain_at, gain_of, measure, outlook
 from covscan.prove.runs import AS_IT_IS, Arm, Curve
 from covscan.surgery.types import Insertion
 
@@ -55,6 +56,30 @@ def test_each_seed_counts_at_the_rung_that_the_others_find_best():
     found = outcome({0: (1.0, 2.0, 2.0), 1: (5.0, 1.5, 1.5)})
     assert found.chosen() == (5.0, 2.0, 2.0)
     assert outcome({0: (1.0,), 1: (0.5,)}).chosen() == (0.5,)
+
+
+def test_around_the_best_rung_its_neighbours_count_the_less_the_worse_they_are():
+    found = outcome({0: (1.0, 1.0, 1.0), 1: (1.1, 1.1, 1.1), 2: (9.0, 9.0, 9.0)}).around_best()
+    assert found == pytest.approx([(1 + 1.1 * exp(-1)) / (1 + exp(-1))] * 3)
+    assert outcome({0: (0.0, 0.0, 0.0), 1: (0.0, 0.0, 0.0)}).around_best() == (0.0, 0.0, 0.0)
+
+
+def test_an_outlook_does_not_jump_where_two_rates_are_about_as_good():
+    base = outcome({0: (2.0, 2.0, 2.0), 1: (2.0, 2.0, 2.0)})
+    one, other = outcome({0: (1.0, 1.0, 1.0), 1: (1.01, 1.01, 1.01)}), outcome({0: (1.01,) * 3, 1: (1.0,) * 3})
+    assert outlook(base, one) == pytest.approx(outlook(base, other))
+    assert 0.49 < outlook(base, one) < 0.5
+
+
+def test_areas_can_be_those_of_a_longer_training():
+    ladder = Ladder(1.0, (0,), reach=0)
+
+    class Falling(Landscape):
+        def curve(self, arm, rate, seed, steps) -> Curve:
+            return Curve(tuple(float(steps - step) for step in range(steps)))
+
+    found = measure(Falling({}, ladder), AS_IT_IS, ladder, 1, 4, full=8)
+    assert found.areas[0] == ((4 + 3 + 2 + 1 + 4 * 1) / 8,)
 
 
 def test_a_gain_at_a_rung_is_at_that_rung():

@@ -570,11 +570,12 @@ def trained():
             everywhere=gain(0.52),
             last_only=gain(0.41),
             rivals={"warm-up": gain(0.02), "a larger learning rate": gain(0.11)},
+            area_steps=150,
             curve_without=[2.3, 2.28, 2.25, 2.2],
             curve_with=[2.3, 2.0, 1.6, 1.2],
             steps=9876,
             forwards=321,
-            budget=19000,
+            budget=22500,
         ),
         notes=["Gains are changes of the area under the training loss in short trainings."],
     )

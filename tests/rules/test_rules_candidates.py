@@ -82,11 +82,12 @@ def test_in_a_sigmoid_network_sigmoids_are_no_gates():
 
 
 def test_half_of_a_score_is_depth_and_half_the_mean_of_the_other_ranks():
-    worse = {f"fc{n}": {"channel_heterogeneity": 0.3 * n} for n in (1, 2, 3)}
+    worse = {f"fc{n}": {"channel_scale": 0.1**n} for n in (1, 2, 3)}
     worse |= {
-        f"act{n}": {"conditioning": 10.0 * n, "channel_scale": 0.1**n, "mean_to_variance": float(n)} for n in (1, 2, 3)
+        f"act{n}": {"conditioning": 10.0 * n, "cross_sample_cosine": 0.3 * n, "mean_to_variance": float(n)}
+        for n in (1, 2, 3)
     }
-    shifts = {f"fc{n}": {"absolute_log_variance_ratio": moved(0.5 * n)} for n in (1, 2, 3)}
+    shifts = {f"fc{n}": {"jensen_shannon": moved(0.05 * n)} for n in (1, 2, 3)}
     offered = found(evidence(statistics=worse, shifts=shifts))
     for candidate in offered.values():
         ranks = dict(candidate.evidence)
@@ -124,10 +125,10 @@ def test_scores_lie_between_0_and_1_and_order_the_list_whatever_the_values():
 
 
 def test_a_series_that_starts_before_training_is_ranked_by_its_first_state():
-    first = {"fc1": {"channel_heterogeneity": 2.0}}
-    at_start = found(evidence(at_first=first))["fc1", "after"].evidence["channel heterogeneity"]
-    later = found(evidence(at_first=first, steps=(50, 100)))["fc1", "after"].evidence["channel heterogeneity"]
-    alike = found(evidence())["fc1", "after"].evidence["channel heterogeneity"]
+    first = {"fc1": {"channel_scale": 9.0}}
+    at_start = found(evidence(at_first=first))["fc1", "after"].evidence["scale"]
+    later = found(evidence(at_first=first, steps=(50, 100)))["fc1", "after"].evidence["scale"]
+    alike = found(evidence())["fc1", "after"].evidence["scale"]
     assert at_start > later > alike
     assert later == pytest.approx((at_start + alike) / 2)
 
@@ -321,7 +322,7 @@ def test_missing_statistics_leave_the_rest_in_order():
             site.statistics.clear()
     offered = found(made)
     ranks = dict(offered["fc2", "after"].evidence)
-    assert ranks["channel heterogeneity"] is None
+    assert ranks["scale"] is None
     depth = ranks.pop("depth")
     known = [rank for rank in ranks.values() if rank is not None]
     assert known

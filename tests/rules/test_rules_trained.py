@@ -28,6 +28,7 @@ def at(site="fc3", position="after", norm="BatchNorm1d", **found):
 def trained(site="fc3", gain=SURE, position="after", norm="BatchNorm1d", **more):
     known = {"horizon": 90, "seeds": 3, "rate": 0.1, "over_affine": Estimate(0.1, 0.05, 0.15)}
     known |= {"affine": Estimate(0.12, 0.07, 0.17), "probe": Estimate(0.1, 0.05, 0.15), "stays_first": 0.0}
+    known["outlook"] = gain.value
     return at(site, position, norm, gain=gain, **(known | more))
 
 

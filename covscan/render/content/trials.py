@@ -25,6 +25,13 @@ def _lines(found: Trials) -> list[Line]:
             f"from {found.samples:,} samples, {found.intervention}: {printable(found.start)}."
         )
     ]
+    if found.area_steps > len(found.curve_without):
+        said.append(
+            line(
+                f"Areas are those of {found.area_steps} steps: what a trial did not train counts at the level that its "
+                "loss ended on."
+            )
+        )
     beside = [
         f"{name} {change(gain)}"
         for name, gain in (("behind every layer", found.everywhere), ("at the last place alone", found.last_only))
