@@ -1,6 +1,7 @@
 """A report and a policy give a report with a verdict."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from msgspec import structs
 
@@ -26,13 +27,12 @@ def judge(report: Report, policy: Policy, today: dt.date, baseline: BaselineResu
     """
     plain = ungated(report)
     findings, suppressions = suppress(plain.findings, policy.suppressions, today)
-    open_ = [each for each in findings if each.suppressed is None]
-    counting = [each for each in open_ if not ignored(each, policy)]
+    counting = _counting(findings, policy)
     judged = Judged(
         report=structs.replace(plain, findings=findings),
         policy=policy,
         counting=tuple(counting),
-        ignored=len(open_) - len(counting),
+        ignored=sum(each.suppressed is None for each in findings) - len(counting),
         budgets=tuple(
             judge_budget(name, budget, plain, counting, policy.min_samples) for name, budget in policy.budgets
         ),
@@ -41,6 +41,17 @@ def judge(report: Report, policy: Policy, today: dt.date, baseline: BaselineResu
     )
     own = own_findings(judged)
     return structs.replace(plain, schema_version=SCHEMA_VERSION, findings=[*findings, *own], gate=_gate(judged))
+
+
+def counted(report: Report, policy: Policy, today: dt.date) -> Report:
+    """The report with those of its findings alone that count in a verdict: what a baseline is compared with."""
+    plain = ungated(report)
+    findings, _ = suppress(plain.findings, policy.suppressions, today)
+    return structs.replace(plain, findings=_counting(findings, policy))
+
+
+def _counting(findings: Sequence[Finding], policy: Policy) -> list[Finding]:
+    return [each for each in findings if each.suppressed is None and not ignored(each, policy)]
 
 
 def ungated(report: Report) -> Report:

@@ -39,7 +39,10 @@ class Limit:
 
 
 def worst(tensors: Tensors, limit: Limit) -> Estimate:
-    """The reading that stands worst to the limit, by its interval first, then by its value."""
+    """The reading that stands worst to the limit, by its interval first, then by its value.
+
+    Where several keep the limit alike, none of them is named.
+    """
     sign = 1 if limit.upper else -1
 
     def rank(reading: Reading) -> tuple[int, float]:
@@ -47,7 +50,8 @@ def worst(tensors: Tensors, limit: Limit) -> Estimate:
 
     readings = sorted((each for tensor in tensors for each in tensor), key=lambda reading: reading.order)
     found = max(readings, key=rank)
-    return Estimate(found.value, found.low, found.high, found)
+    alike = limit.standing(found) == "met" and sum(rank(each) == rank(found) for each in readings) > 1
+    return Estimate(found.value, found.low, found.high, None if alike else found)
 
 
 def median(tensors: Tensors, limit: Limit) -> Estimate:

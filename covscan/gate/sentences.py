@@ -15,8 +15,8 @@ def subject(budget: Budget) -> str:
     """What is limited."""
     if budget.findings is None:
         return budget.measure or budget.statistic or ""
-    graver = {None: "", "error": " (error)", "warning": " (warning or error)", "info": ""}[budget.severity]
-    return f"findings {', '.join(budget.findings)}{graver}"
+    least = f" from {budget.severity} on" if budget.severity is not None else ""
+    return f"findings {', '.join(budget.findings)}{least}"
 
 
 def over(budget: Budget) -> Over:
@@ -39,7 +39,7 @@ def judged(
 ) -> str:
     """The judgement in one sentence; an interval across the limit is ``inconclusive at n = …``."""
     standing = limit.standing(found)
-    bound = f"{'limit' if limit.upper else 'lower limit'} of {_value(budget, limit.bound)}"
+    bound = f"{'limit' if limit.upper else 'lower limit'} of {_bound(budget, limit.bound)}"
     where = {
         "exceeded": f"{'beyond' if limit.upper else 'below'} the {bound}",
         "inconclusive": f"across the {bound}",
@@ -63,7 +63,7 @@ def places(findings: Sequence[Finding]) -> str:
 def _what(budget: Budget, sites: int) -> str:
     match over(budget):
         case "share":
-            return f"share of {counted(sites, 'site')} with {subject(budget)} above {_number(budget.beyond or 0.0)}:"
+            return f"share of {counted(sites, 'site')} with {subject(budget)} above {budget.beyond:g}:"
         case "median":
             return f"median {subject(budget)} of {counted(sites, 'site')}:"
         case _:
@@ -86,9 +86,9 @@ def _place(found: Estimate) -> str:
 
 
 def _value(budget: Budget, value: float) -> str:
-    return percent(value) if budget.over == "share" else _number(value)
+    return percent(value) if budget.over == "share" else compact(value)
 
 
-def _number(value: float) -> str:
-    """A limit as it was written, anything else in three digits."""
-    return f"{value:g}" if float(f"{value:.3g}") == value else compact(value)
+def _bound(budget: Budget, bound: float) -> str:
+    """A limit as it was written."""
+    return percent(bound) if budget.over == "share" else f"{bound:g}"
