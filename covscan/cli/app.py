@@ -17,8 +17,9 @@ Exit codes:
 
 VERDICTS = """\b
 Exit codes:
-  0 passed   1 a budget exceeded, a finding at or above --fail-on, a regression
-  2 something to correct   3 a bug in covscan   4 inconclusive   130 interrupted"""
+  0 passed   1 failed: a budget, a finding at or above --fail-on, a regression
+  2 something to correct   3 a bug in covscan
+  4 inconclusive   130 interrupted"""
 
 app = typer.Typer(
     name="covscan",

@@ -6,14 +6,9 @@ from typing import cast
 from covscan.catalog.firing import Firing
 from covscan.gate.judged import Judged
 from covscan.gate.names import listed
-from covscan.render.figures import compact, counted
+from covscan.gate.sentences import regressed
+from covscan.render.figures import counted
 from covscan.report.types import Position
-
-SPANS = {
-    "first-to-last": "from the first checkpoint to the last",
-    "step-to-step": "in its largest step",
-    "last": "at the last checkpoint",
-}
 
 
 def baseline_regression(judged: Judged) -> Iterator[Firing]:
@@ -45,13 +40,11 @@ def baseline_regression(judged: Judged) -> Iterator[Firing]:
     None: the bar is your own.
     """
     for each in judged.baseline.regressions if judged.baseline is not None else ():
-        where = "" if each.site is None else f" at {each.site} ({each.position}) {SPANS[each.span]}"
         yield Firing(
             severity="error",
             site=each.site,
             position=cast(Position | None, each.position),
-            message=f"{each.subject}{where} is {compact(each.value)}, and the baseline's {compact(each.baseline)} "
-            f"bears {compact(each.tolerance)} more",
+            message=regressed(each),
             evidence={
                 "subject": each.subject,
                 "span": each.span,

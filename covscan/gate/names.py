@@ -18,7 +18,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to one that is not known; the same whatever order they come in."""
     choices = {choice.lower(): choice for choice in sorted(known)}
-    close = difflib.get_close_matches(name.lower(), choices, n=1)
+    close = difflib.get_close_matches(name.lower(), choices, n=1, cutoff=0.5)
     return choices[close[0]] if close else None
 
 

@@ -3,12 +3,19 @@
 import math
 from collections.abc import Sequence
 
+from covscan.catalog import RULES
 from covscan.config.policy import Budget
 from covscan.gate.limits import Estimate, Limit
 from covscan.gate.names import listed
 from covscan.render.figures import compact, counted, percent
-from covscan.report.gate import Over
+from covscan.report.gate import Over, Regression
 from covscan.report.types import Finding
+
+SPANS = {
+    "first-to-last": "from the first checkpoint to the last",
+    "step-to-step": "in its largest step",
+    "last": "at the last checkpoint",
+}
 
 
 def subject(budget: Budget) -> str:
@@ -52,6 +59,19 @@ def judged(
     lead = f"inconclusive at n = {samples}: " if standing == "inconclusive" else ""
     return (
         f"{lead}{_what(budget, sites)} {_value(budget, found.value)}{_interval(budget, found)}{_place(found)}, {where}"
+    )
+
+
+def regressed(found: Regression) -> str:
+    """How a value or a number of findings stands to the baseline's."""
+    where = found.site or "the whole run"
+    if found.subject in RULES:
+        now = counted(round(found.value), "finding")
+        return f"{now} of {found.subject} at {where}, and the baseline has {found.baseline:g}"
+    place = where if found.position is None else f"{where} ({found.position})"
+    return (
+        f"{found.subject} at {place} {SPANS[found.span]} is {compact(found.value)}, and the baseline's "
+        f"{compact(found.baseline)} bears {compact(found.tolerance)} more"
     )
 
 

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 from covscan.errors import ExitCode
 from covscan.gate.judged import Judged
 from covscan.gate.selection import at_least
-from covscan.gate.sentences import places
-from covscan.render.figures import compact, counted
+from covscan.gate.sentences import places, regressed
+from covscan.render.figures import counted
 from covscan.report.gate import BudgetResult
 
 
@@ -36,12 +36,8 @@ def verdict(judged: Judged) -> Verdict:
 def _failures(judged: Judged) -> Iterator[str]:
     yield from _said(judged, lambda result: result.outcome == "exceeded")
     if judged.baseline is not None and judged.baseline.regressions:
-        worst = judged.baseline.regressions[0]
-        where = "" if worst.site is None else f" at {worst.site}"
-        yield (
-            f"{counted(len(judged.baseline.regressions), 'value')} beyond the baseline, first {worst.subject}{where}: "
-            f"{compact(worst.value)} after {compact(worst.baseline)}."
-        )
+        found = judged.baseline.regressions
+        yield f"{counted(len(found), 'value')} beyond the baseline, the farthest: {regressed(found[0])}."
     grave = [finding for finding in judged.counting if at_least(finding.severity, judged.policy.fail_on)]
     if grave:
         yield (
