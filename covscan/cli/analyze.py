@@ -2,17 +2,19 @@
 
 import shlex
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
-from covscan.cli.streams import Wishes, payload_only
+from covscan.cli.streams import Wishes, deliver, payload_only
 from covscan.cli.values import read_settings, read_wishes
 from covscan.config.policy import Policy
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
+from covscan.gate.proposal import as_toml
 from covscan.gate.selection import at_least, ignored
 from covscan.render import check_format
 from covscan.report.types import Report
@@ -29,7 +31,17 @@ def run(words: Mapping[str, Any]) -> int:
     with payload_only() as stdout:
         report = measure(settings, wishes, quiet=words["quiet"])
         publish(report, words["form"], outputs, wishes, stdout)
+    if words["form"] == "text" and policy.fail_on == "never" and not words["quiet"]:
+        propose(report)
     return verdict(report, policy)
+
+
+def propose(report: Report) -> None:
+    """Say on standard error how the next run could be held to this one."""
+    tables = as_toml(report)
+    if tables:
+        lead = "To hold the next run to this one, put this into covscan.toml and run 'covscan check':"
+        deliver(sys.stderr, f"\n{lead}\n\n{textwrap.indent(tables, '    ')}")
 
 
 def measure(settings: Settings, wishes: Wishes, *, quiet: bool) -> Report:

@@ -57,9 +57,12 @@ def judged(
             f": {places(findings)}" if findings else ""
         )
     lead = f"inconclusive at n = {samples}: " if standing == "inconclusive" else ""
-    return (
-        f"{lead}{_what(budget, sites)} {_value(budget, found.value)}{_interval(budget, found)}{_place(found)}, {where}"
-    )
+    return f"{lead}{measured(budget, found, sites)}, {where}"
+
+
+def measured(budget: Budget, found: Estimate, sites: int) -> str:
+    """What stands against a limit, where, and between which ends."""
+    return f"{_what(budget, sites)} {_value(budget, found.value)}{_interval(budget, found)}{_place(found)}"
 
 
 def regressed(found: Regression) -> str:

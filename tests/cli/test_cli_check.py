@@ -235,3 +235,16 @@ def test_analyze_counts_what_check_would(covscan, pipeline):
     assert "--select chooses the findings that --fail-on counts" in err
     assert "--ignore chooses" in covscan("analyze", *HERE, "--ignore", "COV204")[2]
     assert "did you mean 'COV2*'?" in covscan("analyze", *HERE, "--fail-on", "error", "--ignore", "COV2")[2]
+
+
+def test_a_budget_is_proposed_to_whoever_only_looks(covscan, pipeline):
+    err = covscan("analyze", *HERE)[2]
+    assert "put this into covscan.toml and run 'covscan check'" in err
+    assert '\n    [budgets.worst-shift]\n    measure = "gaussian_w2"\n    max = 3.3  # now' in err
+    pipeline.report = msgspec.structs.replace(pipeline.report, shifts=[])
+    assert covscan("analyze", *HERE)[2] == ""
+
+
+@pytest.mark.parametrize("words", [["-f", "json"], ["-q"], ["--fail-on", "error"]])
+def test_nothing_is_proposed_to_programs_and_gates(covscan, pipeline, words):
+    assert covscan("analyze", *HERE, *words)[2] == ""

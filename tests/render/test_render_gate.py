@@ -130,7 +130,7 @@ def test_names_that_try_to_be_something_else_stay_names():
 def test_a_narrow_terminal_says_what_it_leaves_out(width):
     shown = text(gated(), width=width, terminal=True)
     gate = shown[: shown.index("Shift since")]
-    left_out = {72: "n, sites, where, what", 80: "n, sites, where", 100: "n", 200: None}[width]
+    left_out = {72: "n, sites, where, what", 80: "n, sites, where", 100: None, 200: None}[width]
     assert ("Too narrow" in gate) == (left_out is not None)
     assert left_out is None or f"Too narrow to show: {left_out} (-f json has them)." in " ".join(gate.split())
     assert max(map(len, gate.splitlines())) <= width
