@@ -186,6 +186,11 @@ def test_a_shared_tensor_is_judged_under_the_name_that_was_asked_for():
     assert judge_one(shared(), measure="excess_shift", max=9).site == "wrap"
 
 
+def test_a_shared_tensor_goes_by_the_name_that_it_was_measured_under():
+    made = report([site("a", "input", same_as=("z", "output"), std=2.0), site("z", std=2.0)])
+    assert judge_one(made, statistic="std", max=1).site == "z"
+
+
 def test_a_statistic_is_judged_at_the_point_with_its_sign():
     made = report([site("l0", mean=-2.0), site("l1", mean=0.5)])
     found = judge_one(made, statistic="mean", max=0.4)

@@ -4,7 +4,7 @@ import pytest
 from judged_factory import TODAY, finding, moved, policy, report, site
 from msgspec import structs
 
-from covscan.config.policy import Budget
+from covscan.config.policy import Budget, Suppression
 from covscan.gate import judge, ungated
 from covscan.gate.selection import at_least
 from covscan.report import SCHEMA_VERSION, from_json, to_json
@@ -149,7 +149,9 @@ def test_what_the_policy_is_stands_in_the_gate():
 
 def test_an_ungated_report_is_as_it_was():
     made = moved(1.0, findings=[finding()])
-    judged = judge(made, policy(budgets={"one": EXCEEDED}), TODAY, baseline(regressions=[REGRESSION]))
+    by = policy(budgets={"one": EXCEEDED}, suppressions=(Suppression(codes=["COV2*"], reason="known"),))
+    judged = judge(made, by, TODAY, baseline(regressions=[REGRESSION]))
+    assert judged.findings[0].suppressed == "known"
     assert ungated(judged) == made
     assert ungated(made) == made
 

@@ -1,5 +1,6 @@
 """What holds for any budget on any report."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judged_factory import TODAY, finding, judge_one, measure, policy, report, shift, site
@@ -7,6 +8,8 @@ from msgspec import structs
 
 from covscan.config.policy import Budget, Suppression
 from covscan.gate import judge
+
+pytestmark = pytest.mark.fuzz
 
 numbers = st.floats(0, 4, allow_nan=False).map(lambda value: round(value, 2))
 GRAVITY = {"met": 0, "inconclusive": 1, "exceeded": 2}
