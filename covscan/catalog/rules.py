@@ -61,5 +61,13 @@ RULES: dict[str, str] = {
 }
 """What judges measurements: functions of ``covscan.rules.evidence.Evidence``."""
 
-GATE_RULES: dict[str, str] = {}
-"""What judges a report by the user's own files: functions of ``covscan.gate.judging.Judged``."""
+GATE_RULES: dict[str, str] = {
+    "COV901": "covscan.gate.budget_rules:budget_exceeded",
+    "COV902": "covscan.gate.budget_rules:budget_undecided",
+    "COV903": "covscan.gate.baseline_rules:baseline_regression",
+    "COV904": "covscan.gate.baseline_rules:baseline_unusable",
+    "COV905": "covscan.gate.suppression_rules:suppression_unused",
+    "COV906": "covscan.gate.suppression_rules:suppression_expired",
+    "COV907": "covscan.gate.baseline_rules:baseline_outdated",
+}
+"""What judges a report by the user's own files: functions of ``covscan.gate.judged.Judged``."""

@@ -2,15 +2,20 @@
 
 import shlex
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from covscan.cli.outputs import parse_outputs
+from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
-from covscan.cli.streams import payload_only
-from covscan.cli.values import read_settings, read_threshold, read_wishes
+from covscan.cli.streams import Wishes, deliver, payload_only
+from covscan.cli.values import read_settings, read_wishes
+from covscan.config.policy import Policy
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
+from covscan.gate.proposal import as_toml
+from covscan.gate.selection import at_least, ignored
 from covscan.render import check_format
 from covscan.report.types import Report
 
@@ -18,21 +23,38 @@ from covscan.report.types import Report
 def run(words: Mapping[str, Any]) -> int:
     """Run the command; ``words`` are its parameters. Returns the exit code."""
     wishes = read_wishes(words)
-    failing = read_threshold(words["fail_on"])
+    policy = counting_policy(words)
     check_format(words["form"])
     settings = read_settings(words)
-    _check_complete(settings)
+    check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:
-        from covscan.cli.progress import watch
-        from covscan.pipeline import analyze
-
-        report = analyze(settings, progress=watch(quiet=words["quiet"], wishes=wishes), command=_command())
+        report = measure(settings, wishes, quiet=words["quiet"])
         publish(report, words["form"], outputs, wishes, stdout)
-    return verdict(report, failing)
+    if words["form"] == "text" and policy.fail_on == "never" and not words["quiet"]:
+        propose(report)
+    return verdict(report, policy)
 
 
-def _check_complete(settings: Settings) -> None:
+def propose(report: Report) -> None:
+    """Say on standard error how the next run could be held to this one."""
+    tables = as_toml(report)
+    if tables:
+        lead = "To hold the next run to this one, put this into covscan.toml and run 'covscan check':"
+        deliver(sys.stderr, f"\n{lead}\n\n{textwrap.indent(tables, '    ')}")
+
+
+def measure(settings: Settings, wishes: Wishes, *, quiet: bool) -> Report:
+    """Run the measurement, telling how far it is unless that is not wanted."""
+    from covscan.cli.progress import watch
+    from covscan.pipeline import analyze
+
+    command = shlex.join(["covscan", *sys.argv[1:]])
+    return analyze(settings, progress=watch(quiet=quiet, wishes=wishes), command=command)
+
+
+def check_complete(settings: Settings) -> None:
+    """Raise UsageError where there is nothing to measure or nothing to measure it on."""
     errors: list[CovscanError] = []
     if not settings.checkpoints:
         errors.append(
@@ -53,13 +75,10 @@ def _check_complete(settings: Settings) -> None:
     raise_collected(errors)
 
 
-def _command() -> str:
-    return shlex.join(["covscan", *sys.argv[1:]])
-
-
-def verdict(report: Report, failing: tuple[str, ...]) -> int:
-    """The exit code of a finished run; one that measured nothing is never a success."""
+def verdict(report: Report, policy: Policy) -> int:
+    """The exit code of a finished run by its findings alone; one that measured nothing is never a success."""
     if report.coverage.measured == 0:
         return ExitCode.INCONCLUSIVE
-    fails = any(finding.severity in failing for finding in report.findings)
+    counting = [finding for finding in report.findings if not ignored(finding, policy)]
+    fails = any(at_least(finding.severity, policy.fail_on) for finding in counting)
     return ExitCode.FINDINGS if fails else ExitCode.OK

@@ -15,6 +15,12 @@ Exit codes:
   0 completed   1 a finding at or above --fail-on   2 something to correct
   3 a bug in covscan   4 nothing can be concluded   130 interrupted"""
 
+VERDICTS = """\b
+Exit codes:
+  0 passed   1 failed: a budget, a finding at or above --fail-on, a regression
+  2 something to correct   3 a bug in covscan
+  4 inconclusive   130 interrupted"""
+
 app = typer.Typer(
     name="covscan",
     help="Measures how the inputs of every layer shift while a network trains, above which noise, and says "
@@ -86,6 +92,8 @@ def analyze(
     form: options.Format = "text",
     output: options.Outputs = None,
     fail_on: options.FailOn = "never",
+    select: options.Select = None,
+    ignore: options.Ignore = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -95,6 +103,64 @@ def analyze(
     from covscan.cli.analyze import run
 
     raise typer.Exit(run(context.params))
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Measure, or read a report, and pass or fail it by limits.",
+    epilog=f"""\b
+Examples:
+  covscan check --model nets.py:build --data sample.npz runs/ckpt-*.pt
+  covscan check --report report.json --preset finetune --fail-on warning
+  covscan check --report report.json -o markdown=summary.md
+
+{VERDICTS}""",
+)
+def check(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    report: options.JudgedReport = None,
+    preset: options.Preset = None,
+    fail_on: options.FailOn = None,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    min_samples: options.MinSamples = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Judge a series of checkpoints, or a report of one, by limits: passed, failed or inconclusive.
+
+    Without a preset, standard holds: no NaN, no dead or saturated layer. Findings fail from error on.
+    """
+    from covscan.cli.check import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(

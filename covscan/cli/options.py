@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
-NORMALIZATION = "Normalization"
+NORMALIZATION, VERDICT = "Normalization", "Verdict"
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -173,12 +173,58 @@ Outputs = Annotated[
     ),
 ]
 FailOn = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--fail-on",
         metavar="SEVERITY",
-        rich_help_panel=OUTPUT,
+        rich_help_panel=VERDICT,
         help="Exit with 1 at a finding of this severity or a higher one: error, warning, info or never.",
+    ),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        metavar="CODES",
+        rich_help_panel=VERDICT,
+        help="Count findings with these codes alone, for example COV2*,COV4*. Repeatable.",
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="CODES",
+        rich_help_panel=VERDICT,
+        help="Don't count findings with these codes; they stay in the report. Repeatable.",
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        rich_help_panel=VERDICT,
+        help="Budgets to start from: standard (the default), strict, finetune or none.",
+    ),
+]
+MinSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--min-samples",
+        min=1,
+        metavar="N",
+        rich_help_panel=VERDICT,
+        help="With fewer samples no budget is judged (64 without it).",
+    ),
+]
+JudgedReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=VERDICT,
+        help="Judge what analyze -o json=PATH wrote, without measuring; - reads standard input.",
     ),
 ]
 Quiet = Annotated[

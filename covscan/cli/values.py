@@ -11,7 +11,6 @@ from covscan.errors import CovscanError, UsageError, raise_collected
 from covscan.render.names import nearest
 
 TIERS = ("forward", "gradient", "probe", "trial")
-SEVERITIES = ("error", "warning", "info")
 LITERALS = {"true": True, "false": False, "null": None}
 
 
@@ -110,10 +109,14 @@ def read_rate(rate: float) -> float:
     return rate
 
 
-def read_threshold(text: str) -> tuple[str, ...]:
-    """The severities that fail a run, for ``--fail-on``."""
-    level = choice("--fail-on", text, (*SEVERITIES, "never"))
-    return () if level == "never" else SEVERITIES[: SEVERITIES.index(level) + 1]
+def read_list(options: Sequence[str] | None) -> list[str]:
+    """A repeatable option whose values may be several with commas between them."""
+    return [word for option in options or () for part in option.split(",") if (word := part.strip())]
+
+
+def given(context: Any) -> frozenset[str]:
+    """The parameters that were said on the command line, the others having their defaults."""
+    return frozenset(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
 
 
 def read_wishes(words: Mapping[str, Any]) -> Wishes:

@@ -6,6 +6,7 @@ from covscan.render.blocks import Section
 from covscan.render.content import (
     coverage,
     findings,
+    gate,
     gradients,
     headline,
     measures,
@@ -20,8 +21,10 @@ from covscan.report.types import Report
 
 
 def document(report: Report, look: Look) -> Iterator[Section]:
-    """The sections, the headline first."""
+    """The sections, the headline first; then the verdict, for whoever reads no further."""
     yield headline.section(report, look)
+    if report.gate is not None:
+        yield gate.section(report.gate, look)
     if len(report.checkpoints) > 1:
         yield shifts.section(report, look)
     if len(report.checkpoints) <= 1 or look.verbose:

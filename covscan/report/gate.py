@@ -41,6 +41,9 @@ class BudgetResult(Struct, frozen=True, kw_only=True):
         ),
     ]
     message: Annotated[str, Meta(description="the judgement in one sentence")]
+    beyond: Annotated[
+        float | None, Meta(description="with over = 'share': sites whose value is larger are counted; else null")
+    ] = None
 
 
 class Regression(Struct, frozen=True, kw_only=True):

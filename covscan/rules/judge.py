@@ -1,11 +1,10 @@
 """Running every rule and ranking every place."""
 
-from covscan.catalog import RULES, name_of
+from covscan.catalog import RULES
+from covscan.catalog.firing import finding
 from covscan.registry import resolve
-from covscan.report.types import Finding
 from covscan.rules.candidates import find_candidates
 from covscan.rules.evidence import Evidence, Judgement
-from covscan.rules.firing import Firing
 from covscan.rules.notes import notes_for
 from covscan.rules.suggestions import suggest
 
@@ -21,21 +20,8 @@ def judge(evidence: Evidence) -> Judgement:
     candidates = find_candidates(evidence)
     suggestions = suggest(evidence)
     return Judgement(
-        findings=tuple(_finding(code, firing) for code, firing in found),
+        findings=tuple(finding(code, firing) for code, firing in found),
         candidates=candidates,
         suggestions=suggestions,
         notes=notes_for(evidence, suggestions),
-    )
-
-
-def _finding(code: str, firing: Firing) -> Finding:
-    return Finding(
-        code=code,
-        name=name_of(code),
-        severity=firing.severity,
-        site=firing.site,
-        position=firing.position,
-        checkpoint=firing.checkpoint,
-        message=firing.message,
-        evidence=dict(firing.evidence),
     )

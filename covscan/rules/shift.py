@@ -7,6 +7,7 @@ from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
 from covscan.rules.lookup import significant, value
 from covscan.rules.shift_runs import firing, runs
+from covscan.rules.shift_severity import shift_severity
 from covscan.rules.words import number
 
 _LARGE_MEAN = 0.8
@@ -16,7 +17,7 @@ _LARGE_SCALE = math.log(10)
 def mean_shift(evidence: Evidence) -> Iterator[Firing]:
     """The mean of a layer's activations moved between the first and the last checkpoint.
 
-    Severity: warning from 0.8 standard deviations on, else info.
+    Severity: warning from 0.8 standard deviations on between trained checkpoints, else info.
 
     ## What it measures
     The standardized mean difference: the mean over channels of |m_B - m_A| / sqrt((v_A + v_B) / 2), on the same samples
@@ -28,8 +29,9 @@ def mean_shift(evidence: Evidence) -> Iterator[Firing]:
     distribution wanders.
 
     ## When it misleads
-    Learning is movement: a network that starts at random and ends trained has moved everywhere. How much it moved says
-    little about whether a normalization would help: as a ranking of places it was hardly better than depth order.
+    Learning is movement: a network that starts at random and ends trained has moved everywhere, which is why a shift
+    from an untrained start is information and no warning. How much it moved says little about whether a normalization
+    would help: as a ranking of places it was hardly better than depth order.
     Everything behind the layer that moved inherits the shift; COV205 names the source.
 
     ## Example
@@ -46,13 +48,14 @@ def mean_shift(evidence: Evidence) -> Iterator[Firing]:
     measure = "standardized_mean_difference"
     for run in runs(evidence, lambda shift: value(shift, measure) if significant(shift, measure) else None):
         size = run.peak.value
-        yield firing(run, measure, "warning" if size >= _LARGE_MEAN else "info", f"means moved by {number(size)} sd")
+        severity = shift_severity(evidence, run.peak.shift, large=size >= _LARGE_MEAN)
+        yield firing(run, measure, severity, f"means moved by {number(size)} sd")
 
 
 def scale_shift(evidence: Evidence) -> Iterator[Firing]:
     """The spread of a layer's activations changed between the first and the last checkpoint.
 
-    Severity: warning from a tenfold variance (or a tenth) on, else info.
+    Severity: warning from a tenfold variance (or a tenth) on between trained checkpoints, else info.
 
     ## What it measures
     The mean over channels of ln(v_B / v_A), with its sign, on the same samples at both checkpoints; it fires where the
@@ -64,7 +67,8 @@ def scale_shift(evidence: Evidence) -> Iterator[Firing]:
     the gain over 73 small networks trained from the start, 0.10 when inserting into a trained one).
 
     ## When it misleads
-    Variance grows because weights grow, which is how a classifier becomes sure of itself. It says nothing about shape.
+    Variance grows because weights grow, which is how a classifier becomes sure of itself; from an untrained start that
+    is expected, and information alone. It says nothing about shape.
 
     ## Example
     `variances grew 24-fold at conv5 (output)`
@@ -83,7 +87,7 @@ def scale_shift(evidence: Evidence) -> Iterator[Firing]:
         yield firing(
             run,
             signed,
-            "warning" if abs(size) >= _LARGE_SCALE else "info",
+            shift_severity(evidence, run.peak.shift, large=abs(size) >= _LARGE_SCALE),
             f"variances {word} {number(math.exp(min(abs(size), 700.0)))}-fold",
         )
     for run in runs(

@@ -7,6 +7,7 @@ from covscan.rules.evidence import Evidence
 from covscan.rules.firing import Firing
 from covscan.rules.lookup import first_to_last, significant, steps, value
 from covscan.rules.shift_runs import Moved, firing, runs
+from covscan.rules.shift_severity import shift_severity
 from covscan.rules.words import number, plural
 
 _MOST_SOURCES = 3
@@ -16,7 +17,7 @@ _LARGE = 0.8
 def shift_source(evidence: Evidence) -> Iterator[Firing]:
     """A layer shifts its output by itself, beyond what it inherits from its input.
 
-    Severity: warning from 0.8 standard deviations on, else info.
+    Severity: warning from 0.8 standard deviations on between trained checkpoints, else info.
 
     ## What it measures
     The excess shift: Gaussian W2 between what a layer gives with its new and with its old weights on the same new
@@ -29,7 +30,8 @@ def shift_source(evidence: Evidence) -> Iterator[Firing]:
 
     ## When it misleads
     Two layers that move against each other both have a large excess though the network does what it did. It is measured
-    on a part of the samples, so that small values are noisy.
+    on a part of the samples, so that small values are noisy. From an untrained start some layer has to move first, so
+    that it is information there.
 
     ## Example
     `fc2 adds 1.4 sd by itself, the largest of 5 layers`
@@ -56,7 +58,7 @@ def shift_source(evidence: Evidence) -> Iterator[Firing]:
         place = f"the largest of {plural(len(sources), 'layer')}" if rank == 1 else f"number {rank} of {len(sources)}"
         inherited = value(moved.shift, "gaussian_w2")
         yield Firing(
-            severity="warning" if moved.value >= _LARGE else "info",
+            severity=shift_severity(evidence, moved.shift, large=moved.value >= _LARGE),
             site=moved.site.site,
             position=moved.site.position,
             checkpoint=moved.shift.to,
@@ -80,7 +82,7 @@ def shift_source(evidence: Evidence) -> Iterator[Firing]:
 def accumulating_drift(evidence: Evidence) -> Iterator[Firing]:
     """Steps too small to be seen add up to a shift that is seen.
 
-    Severity: warning.
+    Severity: warning between trained checkpoints, info from an untrained start.
 
     ## What it measures
     Sites where Gaussian W2 from each checkpoint to the next never clears noise and effect size, but from the first to
@@ -90,7 +92,8 @@ def accumulating_drift(evidence: Evidence) -> Iterator[Firing]:
     Whoever compares each state only with the one before never notices, however far the network has gone.
 
     ## When it misleads
-    Checkpoints that lie close together make small steps out of any change.
+    Checkpoints that lie close together make small steps out of any change, the whole of a training that starts at
+    random included.
 
     ## Example
     `no step is significant, but together they moved 0.45 sd at norm2 (output)`
@@ -114,4 +117,5 @@ def accumulating_drift(evidence: Evidence) -> Iterator[Firing]:
 
     for run in runs(evidence, accumulated):
         size = number(run.peak.value)
-        yield firing(run, measure, "warning", f"no step is significant, but together they moved {size} sd")
+        severity = shift_severity(evidence, run.peak.shift, large=True)
+        yield firing(run, measure, severity, f"no step is significant, but together they moved {size} sd")

@@ -291,7 +291,7 @@ def told(settings, progress):
 
 def test_progress_is_a_line_per_checkpoint_where_there_is_no_terminal(covscan, pipeline):
     pipeline.behave = told
-    _, _, err = covscan("analyze", *HERE)
+    _, _, err = covscan("analyze", *HERE, "--fail-on", "error")
     lines = err.splitlines()
     assert [line.split(" (")[0] for line in lines] == ["covscan: 1/2 a", "covscan: 2/2 b\\x1b", "note: careful"]
 

@@ -38,7 +38,7 @@ def test_no_command_shows_the_help_and_is_no_success(covscan):
     assert "Usage: covscan" in err
 
 
-COMMANDS = ("analyze", "sites", "rule", "insert", "prove", "render", "schema", "doctor", "version")
+COMMANDS = ("analyze", "check", "sites", "rule", "insert", "prove", "render", "schema", "doctor", "version")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -53,7 +53,16 @@ def test_each_command_has_help_that_fits(covscan, command):
 def test_the_help_of_analyze_groups_its_options(covscan):
     out = covscan("analyze", "-h")[1]
     panels = [line for line in out.splitlines() if line and not line.startswith(" ")]
-    assert panels[1:] == ["Arguments:", "Model:", "Sample data:", "Measurement:", "Evidence:", "Output:", "Options:"]
+    assert panels[1:] == [
+        "Arguments:",
+        "Model:",
+        "Sample data:",
+        "Measurement:",
+        "Evidence:",
+        "Output:",
+        "Verdict:",
+        "Options:",
+    ]
     assert "covscan analyze --data sample.npz epoch1.onnx" in out
     assert "130 interrupted" in out
 

@@ -1,10 +1,14 @@
 """Reports as covscan would write them, of several kinds of run; no measurement is needed to make one."""
 
+import datetime as dt
 import math
 import random
 
 from msgspec import structs
 
+from covscan.config.policy import Budget, Policy, Suppression
+from covscan.gate import judge
+from covscan.report.gate import BaselineResult, Regression
 from covscan.report.types import (
     SCHEMA_VERSION,
     Candidate,
@@ -581,6 +585,72 @@ def trained():
     )
 
 
+def gated():
+    """A gate that fails: every outcome of a budget, a regression, and a suppression of each kind."""
+    budgets = {
+        "worst-shift": Budget(measure="gaussian_w2", max=1.0),
+        "median-shift": Budget(measure="gaussian_w2", over="median", max=0.6, level="warn"),
+        "own-shift": Budget(measure="excess_shift", sites=["fc[12]"], max=0.034),
+        "shifted-sites": Budget(measure="gaussian_w2", over="share", beyond=0.5, max=0.5, level="warn"),
+        "embedding": Budget(measure="gaussian_w2", sites=["embedding"], max=1.0, level="warn"),
+        "saturated": Budget(statistic="saturated_share", max=0.5),
+        "spread": Budget(statistic="std", over="median", min=0.1, max=10.0),
+        "misused-norms": Budget(findings=["COV4*"], severity="warning", max=0.0),
+        "dead-units": Budget(level="off", findings=["COV216"], severity="warning", max=0.0),
+    }
+    suppressions = (
+        Suppression(
+            codes=["COV204"], sites=["act3"], reason="gates are meant to be sure", expires=dt.date(2026, 6, 30)
+        ),
+        Suppression(codes=["COV216"], reason="sparse on purpose"),
+        Suppression(codes=["COV203"], sites=["fc*"], reason="until the new schedule", expires=dt.date(2026, 1, 31)),
+    )
+    policy = Policy(
+        fail_on="warning",
+        preset="none",
+        ignore=("COV110",),
+        budgets=tuple(budgets.items()),
+        suppressions=suppressions,
+        config="covscan.toml",
+    )
+    regression = Regression(
+        site="fc3",
+        position="output",
+        subject="gaussian_w2",
+        span="first-to-last",
+        baseline=1.2,
+        value=2.4,
+        tolerance=0.1,
+    )
+    baseline = BaselineResult(
+        source="main:covscan-baseline.json",
+        status="compared",
+        reasons=["the baseline was measured with torch 2.12"],
+        compared=42,
+        improved=2,
+        added=["head (output)"],
+        missing=[],
+        regressions=[regression],
+    )
+    return judge(digits(), policy, dt.date(2026, 3, 1), baseline)
+
+
+def inconclusive():
+    """A gate that can't tell: one checkpoint has no shift, and there is no baseline."""
+    policy = Policy(preset="none", budgets=(("worst-shift", Budget(measure="gaussian_w2", max=1.0)),))
+    baseline = BaselineResult(
+        source="covscan-baseline.json",
+        status="absent",
+        reasons=["there is no such file"],
+        compared=0,
+        improved=0,
+        added=[],
+        missing=[],
+        regressions=[],
+    )
+    return judge(single(), policy, dt.date(2026, 3, 1), baseline)
+
+
 KINDS = {
     "digits": digits,
     "single": single,
@@ -589,4 +659,6 @@ KINDS = {
     "hostile": hostile,
     "nothing": nothing,
     "trained": trained,
+    "gated": gated,
+    "inconclusive": inconclusive,
 }

@@ -18,7 +18,9 @@ LOOKS = {
     "json": ("json", Look()),
 }
 COLORED = {"color.txt": ("text", Look(width=100, terminal=True, color=True))}
-CASES = [(kind, suffix) for kind in KINDS for suffix in LOOKS] + [("digits", "color.txt"), ("trained", "color.txt")]
+CASES = [(kind, suffix) for kind in KINDS for suffix in LOOKS] + [
+    (kind, "color.txt") for kind in ("digits", "trained", "gated")
+]
 
 
 @pytest.mark.parametrize(("kind", "suffix"), CASES)

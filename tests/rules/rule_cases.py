@@ -23,6 +23,8 @@ class Case:
 
 BN = mlp(norm="BatchNorm1d")
 SHIFTED = "standardized_mean_difference"
+TRAINED = (100, 200)
+"""Steps of a series that starts from a trained state: a shift from step 0 is never more than information."""
 TOKENS = [
     Call("embed", "Embedding", shape=("N", 8, 64)),
     Call("fc", "Linear", shape=("N", 8, 64)),
@@ -60,12 +62,12 @@ def blocks(*values: float, norm_first: bool = False) -> Evidence:
 
 def shift(site: str, measure: str, value: float, **also: float) -> Evidence:
     measures = {name: moved(each) for name, each in {measure: value, **also}.items()}
-    return evidence(shifts={site: measures})
+    return evidence(shifts={site: measures}, steps=TRAINED)
 
 
 def drift(*, seen: bool) -> Evidence:
     small = {"gaussian_w2": moved(0.15, significant=seen)}
-    return evidence(steps=(0, 10, 20, 30), shifts={"fc2": {"gaussian_w2": moved(0.45)}}, step_shifts={"fc2": small})
+    return evidence(steps=(10, 20, 30, 40), shifts={"fc2": {"gaussian_w2": moved(0.45)}}, step_shifts={"fc2": small})
 
 
 def masked_norm(*, masked: bool) -> Evidence:

@@ -3,7 +3,7 @@
 import pytest
 from evidence_factory import Call, batchnorm, evidence, mlp, moved, per_sample
 from msgspec import structs
-from rule_cases import blocks, norms, scales
+from rule_cases import TRAINED, blocks, norms, scales
 
 from covscan.report.types import Skipped
 from covscan.rules import judge
@@ -36,10 +36,39 @@ def test_neighbours_that_moved_alike_make_one_finding_at_the_largest():
     sizes = {"fc1": 0.3, "act1": 0.5, "fc2": 0.9, "act2": 0.4}
     shifts = {site: {"standardized_mean_difference": moved(size)} for site, size in sizes.items()}
     shifts["head"] = {"standardized_mean_difference": moved(0.25)}
-    found = fired(evidence(shifts=shifts), "COV201")
+    found = fired(evidence(shifts=shifts, steps=TRAINED), "COV201")
     assert [(finding.site, finding.severity) for finding in found] == [("fc2", "warning"), ("head", "info")]
     assert "the most of 4 neighbouring sites from fc1 to act2" in found[0].message
     assert list(found[0].evidence["sites"].values()) == [0.3, 0.5, 0.9, 0.4]
+
+
+LARGE_SHIFTS = {
+    "COV201": ("standardized_mean_difference", 0.9),
+    "COV202": ("log_variance_ratio", 3.0),
+    "COV204": ("linear_cka_distance", 0.6),
+    "COV205": ("excess_shift", 1.2),
+    "COV206": ("effective_rank", -1.0),
+    "COV207": ("gaussian_w2", 0.45),
+}
+
+
+@pytest.mark.parametrize(("code", "shift"), LARGE_SHIFTS.items())
+@pytest.mark.parametrize(
+    ("steps", "severity"), [((0, 50, 100), "info"), ((1, 50, 100), "warning"), ((None, None, None), "warning")]
+)
+def test_a_shift_from_an_untrained_start_is_information(code, shift, steps, severity):
+    """`--fail-on warning` failed every normal training from step 0."""
+    measure, size = shift
+    found = fired(evidence(shifts={"fc2": {measure: moved(size)}}, steps=steps), code)
+    assert [finding.severity for finding in found] == [severity]
+
+
+@pytest.mark.parametrize(("fresh", "severity"), [(True, "info"), (False, "warning")])
+def test_without_a_step_the_normalizations_tell_an_untrained_start(fresh, severity):
+    shifts = {"fc2": {"standardized_mean_difference": moved(0.9)}}
+    norms = {"norm1": batchnorm(initial_affine=fresh)}
+    made = evidence(mlp(norm="BatchNorm1d"), shifts=shifts, steps=(None, None), norms=norms)
+    assert [finding.severity for finding in fired(made, "COV201")] == [severity]
 
 
 def test_variances_that_change_up_and_down_are_seen_by_their_size():

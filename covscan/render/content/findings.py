@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from covscan.catalog import GATE_RULES
 from covscan.render.blocks import Column, Line, Prose, Section, Span, Table, line, names
 from covscan.render.content import places
 from covscan.render.figures import counted
@@ -17,29 +18,41 @@ NAMES = 0.27
 
 
 def section(report: Report, look: Look) -> Section:
-    """One row per finding; on a terminal a rule that fired often is cut after its first few sites."""
-    if not report.findings:
+    """One row per finding, suppressed ones last; on a terminal a rule that fired often is cut after a few sites.
+
+    What a gate itself found stands in its own section.
+    """
+    found = [finding for finding in report.findings if finding.code not in GATE_RULES]
+    if not found:
         return Section("Findings", (Prose(line(Span("None: no rule fired.", "good"))),))
-    names = places.fitted([finding.site for finding in report.findings if finding.site], look, NAMES)
-    ordered = sorted(report.findings, key=lambda finding: RANK[finding.severity])
+    names = places.fitted([finding.site for finding in found if finding.site], look, NAMES)
     rows: list[tuple[Line, ...]] = []
-    for _, same in groupby(_together(ordered), key=lambda finding: (finding.severity, finding.code)):
+    for _, same in groupby(_together(sorted(found, key=_rank)), key=_group):
         rows += _of_one_rule(list(same), names, look)
     columns = (Column(""), Column("code"), Column("site"), Column("finding", wraps=True))
-    return Section(f"Findings: {_count(report.findings)}", (Table(columns, tuple(rows)),))
+    return Section(f"Findings: {_count(found)}", (Table(columns, tuple(rows)),))
 
 
 def top(findings: Sequence[Finding]) -> Finding | None:
-    """The finding to read about first."""
-    return min(findings, key=lambda finding: RANK[finding.severity], default=None)
+    """The finding to read about first; none that was suppressed."""
+    open_ = [finding for finding in findings if finding.suppressed is None]
+    return min(open_, key=_rank, default=None)
+
+
+def _rank(finding: Finding) -> tuple[bool, int]:
+    return finding.suppressed is not None, RANK[finding.severity]
+
+
+def _group(finding: Finding) -> tuple[bool, Severity, str]:
+    return finding.suppressed is not None, finding.severity, finding.code
 
 
 def _together(ordered: Sequence[Finding]) -> list[Finding]:
     """Findings of one severity and rule side by side, the rules in the order of their first appearance."""
-    place: dict[tuple[str, str], int] = {}
+    place: dict[tuple[bool, Severity, str], int] = {}
     for finding in ordered:
-        place.setdefault((finding.severity, finding.code), len(place))
-    return sorted(ordered, key=lambda finding: place[finding.severity, finding.code])
+        place.setdefault(_group(finding), len(place))
+    return sorted(ordered, key=lambda finding: place[_group(finding)])
 
 
 def _of_one_rule(found: list[Finding], shown: dict[str, Span], look: Look) -> list[tuple[Line, ...]]:
@@ -56,6 +69,10 @@ def _of_one_rule(found: list[Finding], shown: dict[str, Span], look: Look) -> li
 def _row(finding: Finding, shown: dict[str, Span], look: Look) -> tuple[Line, ...]:
     glyph = look.glyphs.severities[RANK[finding.severity]]
     site = shown[finding.site] if finding.site else Span("whole run", "faint")
+    if finding.suppressed is not None:
+        why = f"suppressed ({printable(finding.suppressed)}): {printable(finding.message)}"
+        faint = (f"{glyph} {finding.severity}", finding.code, site.text, why)
+        return tuple(line(Span(text, "faint")) for text in faint)
     return (
         line(Span(f"{glyph} {finding.severity}", finding.severity)),
         line(Span(finding.code, "strong")),
@@ -65,6 +82,8 @@ def _row(finding: Finding, shown: dict[str, Span], look: Look) -> tuple[Line, ..
 
 
 def _count(findings: Sequence[Finding]) -> str:
-    severities = [finding.severity for finding in findings]
+    severities = [finding.severity for finding in findings if finding.suppressed is None]
     plural = {"error": "errors", "warning": "warnings", "info": "info"}
-    return ", ".join(counted(severities.count(name), name, plural[name]) for name in RANK if name in severities)
+    counts = [counted(severities.count(name), name, plural[name]) for name in RANK if name in severities]
+    suppressed = len(findings) - len(severities)
+    return ", ".join(counts + ([f"{suppressed} suppressed"] if suppressed else []))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from covscan.render.blocks import Block, Items, Line, Span, Table, line, names
+from covscan.render.blocks import Block, Column, Items, Line, Span, Table, line, names
 from covscan.render.look import Look
 from covscan.render.names import columns
 
@@ -31,5 +31,11 @@ def narrowed(table: Table, look: Look, order: Sequence[str]) -> tuple[Block, ...
 
 def _width(table: Table, kept: Sequence[int]) -> int:
     cells = [[line(column.heading) for column in table.columns], *table.rows]
-    widths = [max(sum(columns(span.text) for span in row[place]) for row in cells) for place in kept]
+    widths = [max(_needed(row[place], table.columns[place]) for row in cells) for place in kept]
     return sum(widths) + _GAP * (len(kept) - 1)
+
+
+def _needed(cell: Line, column: Column) -> int:
+    """The columns that a cell takes; of one that is wrapped those of its longest word."""
+    text = "".join(span.text for span in cell)
+    return max((columns(word) for word in text.split()), default=0) if column.wraps else columns(text)
