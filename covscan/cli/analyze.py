@@ -21,18 +21,19 @@ def run(words: Mapping[str, Any]) -> int:
     failing = read_threshold(words["fail_on"])
     check_format(words["form"])
     settings = read_settings(words)
-    _check_complete(settings)
+    check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:
         from covscan.cli.progress import watch
         from covscan.pipeline import analyze
 
-        report = analyze(settings, progress=watch(quiet=words["quiet"], wishes=wishes), command=_command())
+        report = analyze(settings, progress=watch(quiet=words["quiet"], wishes=wishes), command=command_line())
         publish(report, words["form"], outputs, wishes, stdout)
     return verdict(report, failing)
 
 
-def _check_complete(settings: Settings) -> None:
+def check_complete(settings: Settings) -> None:
+    """Raise UsageError where there are no checkpoints or no data to measure."""
     errors: list[CovscanError] = []
     if not settings.checkpoints:
         errors.append(
@@ -53,7 +54,8 @@ def _check_complete(settings: Settings) -> None:
     raise_collected(errors)
 
 
-def _command() -> str:
+def command_line() -> str:
+    """The command line as it was given, for the report."""
     return shlex.join(["covscan", *sys.argv[1:]])
 
 

@@ -65,7 +65,7 @@ def _in_git(path: str, revision: str) -> Located:
     if top.returncode:
         return Located(name, None, f"'{folder}' is in no git repository that can be read: {_complaint(top)}")
     inside = os.path.relpath(file, os.path.realpath(os.fsdecode(top.stdout).rstrip("\n"))).replace(os.sep, "/")
-    commit = _git(git, folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = _git(git, folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit.returncode:
         reason = f"git knows no revision '{revision}' here; a shallow checkout has to fetch it first"
         return Located(name, None, reason)

@@ -41,6 +41,11 @@ def widening(compared: int) -> float:
     return max(normal.inv_cdf(1 - _ERROR_RATE / max(compared, 1)) / normal.inv_cdf(0.975), 1.0)
 
 
+def apart(a: float, b: float, borne: float) -> bool:
+    """Whether two values are further apart than what is borne, whichever is larger."""
+    return abs(a - b) - borne > _SLACK * max(abs(a), abs(b))
+
+
 def excess(baseline: float, value: float, borne: float) -> float:
     """By how much the value's size is above what is borne; 0 where it is not, negative where it is below by more."""
     difference = abs(value) - abs(baseline)

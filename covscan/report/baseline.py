@@ -33,5 +33,6 @@ class BaselineChange(Struct, frozen=True, kw_only=True):
 class BaselineDiff(Struct, frozen=True, kw_only=True):
     """A report against a baseline, value by value; what lies within the tolerance is counted and not listed."""
 
+    schema: str = "covscan-baseline-diff 1.0"
     result: BaselineResult
     changes: Annotated[list[BaselineChange], Meta(description="worse first, the largest excess first")]

@@ -269,11 +269,11 @@ def test_values_that_fell_by_more_than_the_tolerance_are_improvements():
         (lambda made: replace(made, schema_version="2.0"), "the report's schema differs: 1.1 in the baseline, 2.0 now"),
         (
             lambda made: replace(made, sites=[replace(made.sites[0], channels=7), *made.sites[1:]]),
-            "the architecture differs: fc1 (output) was Linear with 100 channels, is Linear with 7",
+            "the architecture differs at fc1 (output): Linear with 100 channels in the baseline, Linear with 7 now",
         ),
         (
             lambda made: replace(made, sites=[replace(made.sites[0], type="Conv2d"), *made.sites[1:]]),
-            "is Conv2d with 100",
+            "Conv2d with 100 now",
         ),
     ],
 )
@@ -294,19 +294,19 @@ def test_other_samples_because_of_another_seed_are_one_reason():
     [
         (
             lambda made: replace(made, tool=replace(made.tool, version="9.1")),
-            "written by covscan 0.1.0, measured by 9.1",
+            "covscan: 0.1.0 in the baseline, 9.1 now",
         ),
         (
             lambda made: replace(made, schema_version="1.9"),
-            "the report's schema was 1.1 in the baseline and is 1.9 now",
+            "the report's schema: 1.1 in the baseline, 1.9 now",
         ),
         (
             lambda made: replace(made, model=replace(made.model, device="cuda")),
-            "measured on cpu in the baseline, on cuda",
+            "device: cpu in the baseline, cuda now",
         ),
         (
             lambda made: replace(made, run=replace(made.run, versions={"torch": "2.14.0", "onnx": "1"})),
-            "measured with torch 2.13.0 in the baseline, with 2.14.0 now",
+            "torch: 2.13.0 in the baseline, 2.14.0 now",
         ),
     ],
 )
@@ -320,14 +320,14 @@ def test_another_tool_or_machine_is_said_and_compared(change, reason):
 def test_another_series_is_said_and_compared():
     result = against(report({"fc1": [0.0, 0.5, 1.0]}), report({"fc1": [0.0, 0.3, 0.6, 1.0]})).result
     assert result.status == "compared"
-    assert result.reasons == ["the series was step-0 to step-2 in the baseline, and is step-0 to step-3 now"]
+    assert result.reasons == ["the series differs: step-0 to step-2 in the baseline, step-0 to step-3 now"]
 
 
 def test_checkpoints_without_steps_are_told_apart_by_name():
     made = report()
     named = replace(made, checkpoints=[replace(each, step=None) for each in made.checkpoints])
     assert against(named, named).result.reasons == []
-    assert "was step-0 to step-2" in against(named, made).result.reasons[0]
+    assert "step-0 to step-2" in against(named, made).result.reasons[0]
 
 
 def test_a_site_that_was_not_measured_is_not_green():
@@ -377,7 +377,7 @@ def test_one_checkpoint_has_no_shift_to_compare():
     result = against(report(), report({"fc1": [0.0], "fc2": [0.0]})).result
     assert result.status == "incompatible"
     assert "4 values of the baseline could not be measured" in result.reasons[0]
-    assert "the series was step-0 to step-2 in the baseline, and is step-0 alone now" in result.reasons[1]
+    assert "the series differs: step-0 to step-2 in the baseline, step-0 alone now" in result.reasons[1]
 
 
 def test_too_few_samples_for_an_interval_want_a_tolerance():
