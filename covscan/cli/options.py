@@ -352,7 +352,12 @@ Absolute = Annotated[
     ),
 ]
 Accept = Annotated[
-    bool, typer.Option("--accept", rich_help_panel=BASELINE, help="Take what got worse and what is new as well.")
+    bool,
+    typer.Option(
+        "--accept",
+        rich_help_panel=BASELINE,
+        help="Take what got worse and what is new as well, and let go of what can no longer be measured.",
+    ),
 ]
 AcceptSites = Annotated[
     list[str] | None,

@@ -48,7 +48,7 @@ def value_changes(pairs: list[Pair], tolerances: Tolerances) -> Iterator[Baselin
             continue
         borne = tolerance(known, now, tolerances, compared)
         beyond = 0.0 if borne is None else excess(known.value, now.value, borne)
-        if borne is None:
+        if borne is None and known.value != now.value:
             yield _change("unmeasured", known, known.value, now.value, None)
         elif beyond:
             yield _change("worse" if beyond > 0 else "better", known, known.value, now.value, borne)

@@ -26,9 +26,9 @@ class Update:
     dropped: tuple[str, ...]
     """Sites that are gone."""
     accepted: int
-    """Values and counts of findings that grew or were not known."""
+    """Values and counts of findings that grew, were not known, or can no longer be measured."""
     refused: tuple[BaselineChange, ...]
-    """What grew or is new at known sites, and was not accepted."""
+    """The same, not accepted; new ones at known sites."""
     added: tuple[str, ...]
     """New sites that were accepted."""
     unknown: tuple[str, ...]
@@ -44,8 +44,9 @@ def updated(known: Baseline, now: Baseline, tolerances: Tolerances, accepts: Acc
     """Lower what improved by more than its tolerance, drop what is gone, and take what grew where it is accepted.
 
     What moved less than its tolerance stays as it is: taking every lower value would turn chance into the bar. A site
-    whose tensor has another type or number of channels is one that is gone and one that is new. Values that could
-    not be measured this time stay. Raises Inconclusive where the report was sampled otherwise.
+    whose tensor has another type or number of channels is one that is gone and one that is new. Values that could not
+    be measured this time are let go of where that is accepted. Raises Inconclusive where the report was sampled
+    otherwise.
     """
     differing = list(sampling_differs(known, now))
     if differing:
@@ -60,7 +61,7 @@ def updated(known: Baseline, now: Baseline, tolerances: Tolerances, accepts: Acc
     changes = sorted((*value_changes(pairs, tolerances), *finding_changes(surviving, now)), key=rank)
     held = {value.key for value in surviving.values}
     better = [each for each in changes if each.change == "better" and (each.span == "findings" or _key(each) in held)]
-    growth = [each for each in changes if each.change in {"worse", "new"}]
+    growth = [each for each in changes if each.change != "better"]
     taken = [each for each in growth if accepts(each.site)]
     fresh = [site for site in now.sites if site.key not in {kept.key for kept in surviving.sites}]
     added = [site for site in fresh if accepts(site.site)]
@@ -103,9 +104,9 @@ def _key(change: BaselineChange) -> tuple[str, str | None, str | None, str]:
 
 
 def _followed(known: Baseline, pairs: list[Pair], taken: Collection[object]) -> Iterator[KnownValue]:
-    """The values of the baseline, those that are taken as they are now, and those that are new and taken."""
+    """The values of the baseline, what is taken as it is now or let go of, and what is new and taken."""
     here = {now.key: now for _, now in pairs if now is not None and now.key in taken}
-    yield from (here.pop(value.key, value) for value in known.values)
+    yield from (value for value in known.values if value.key not in taken)
     yield from here.values()
 
 

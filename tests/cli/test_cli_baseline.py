@@ -244,7 +244,7 @@ def test_update_lowers_by_itself_and_raises_only_what_is_accepted(covscan, moved
     code, out, err = covscan("baseline", "update", "--report", "after.json")
     assert (code, err) == (0, "")
     assert "lowered" in out
-    assert "Worse or new, not taken without --accept" in out
+    assert "Worse, new or not measured, not taken without --accept" in out
     assert covscan("baseline", "diff", "--report", "after.json")[0] == 1
     out = covscan("baseline", "update", "--report", "after.json", "--accept-site", "fc[1-2]")[1]
     assert "accepted" in out

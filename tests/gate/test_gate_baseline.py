@@ -386,6 +386,7 @@ def test_too_few_samples_for_an_interval_want_a_tolerance():
     assert found.result.status == "incompatible"
     assert "1 value with too few samples for an interval" in found.result.reasons[0]
     assert found.result.compared == 3
+    assert against(made, made).result.status == "compared"
     assert regressed(made, report({"fc1": [0.0, 2.0]}, half=None, noise=None), relative=0.5) == [
         ("fc1", "gaussian_w2", "first-to-last")
     ]

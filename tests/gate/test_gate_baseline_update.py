@@ -91,11 +91,14 @@ def test_a_site_of_another_shape_is_gone_and_new():
     assert shift_of(made, "fc1") == 0.5
 
 
-def test_values_that_could_not_be_measured_stay():
+def test_values_that_could_not_be_measured_stay_unless_that_is_accepted():
     before = report({"fc1": [0.0, 1.0]})
     lost = replace(before, shifts=[replace(each, measures={}) for each in before.shifts])
+    made = update(before, lost)
+    assert (shift_of(made, "fc1"), made.changed, len(made.refused)) == (1.0, False, 1)
     made = update(before, lost, everything)
-    assert (shift_of(made, "fc1"), made.changed) == (1.0, False)
+    assert (made.accepted, made.refused) == (1, ())
+    assert "gaussian_w2" not in {value.subject for value in made.baseline.values}
 
 
 def test_a_new_value_of_a_known_site_is_growth():

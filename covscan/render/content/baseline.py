@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from covscan.render.blocks import Block, Column, Items, Line, Prose, Section, Span, Table, Tone, line, names
+from covscan.render.blocks import Column, Items, Line, Prose, Section, Span, Table, Tone, line, names
 from covscan.render.content import places
 from covscan.render.figures import compact, counted
 from covscan.render.look import Look
@@ -17,9 +17,14 @@ TITLES: dict[Change, tuple[str, Tone]] = {
     "new": ("New at known sites", "plain"),
 }
 REASONS = {"absent": "No baseline", "incompatible": "Not compared, or not fully", "compared": "Remarks"}
-LEGEND = (
-    "whole: first checkpoint to last. step: the largest step between neighbours. end: a statistic at the last "
-    "checkpoint. count: findings."
+_LEGEND = Prose(
+    line(
+        Span(
+            "whole: first checkpoint to last. step: the largest step between neighbours. end: a statistic at the "
+            "last checkpoint. count: findings.",
+            "faint",
+        )
+    )
 )
 MOST_ROWS = 20
 """What a terminal shows of one kind of change."""
@@ -52,8 +57,7 @@ def update_sections(
         shown = names([printable(site) for site in unknown], MOST_ROWS if look.brief else None)
         yield Section("New sites, not taken without --accept", (Prose(shown),))
     if refused:
-        blocks = _table(refused, look)
-        yield Section("Worse or new, not taken without --accept", blocks)
+        yield Section("Worse, new or not measured, not taken without --accept", (_table(refused, look), _LEGEND))
 
 
 def _headline(diff: BaselineDiff, look: Look) -> Line:
@@ -72,13 +76,15 @@ def _headline(diff: BaselineDiff, look: Look) -> Line:
 
 
 def _tables(changes: Sequence[BaselineChange], look: Look) -> Iterator[Section]:
-    for change, (title, _) in TITLES.items():
-        found = [each for each in changes if each.change == change]
-        if found:
-            yield Section(f"{title}: {len(found)}", _table(found, look))
+    by_kind = {kind: [each for each in changes if each.change == kind] for kind in TITLES}
+    there = [kind for kind, found in by_kind.items() if found]
+    for kind in there:
+        legend = (_LEGEND,) if kind == there[-1] else ()
+        found = by_kind[kind]
+        yield Section(f"{TITLES[kind][0]}: {len(found)}", (_table(found, look), *legend))
 
 
-def _table(changes: Sequence[BaselineChange], look: Look) -> tuple[Block, ...]:
+def _table(changes: Sequence[BaselineChange], look: Look) -> Table:
     shown = changes[:MOST_ROWS] if look.brief and len(changes) > MOST_ROWS + 1 else changes
     named = places.fitted([each.site for each in shown if each.site], look, NAMES)
     columns = (
@@ -94,7 +100,7 @@ def _table(changes: Sequence[BaselineChange], look: Look) -> tuple[Block, ...]:
     if len(shown) < len(changes):
         left = len(changes) - len(shown)
         rows.append((line(Span(f"{look.glyphs.ellipsis} and {left} more (--verbose shows them)", "faint")),))
-    return Table(columns, tuple(rows)), Prose(line(Span(LEGEND, "faint")))
+    return Table(columns, tuple(rows))
 
 
 def _row(change: BaselineChange, named: dict[str, Span]) -> tuple[Line, ...]:
