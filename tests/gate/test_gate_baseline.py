@@ -91,7 +91,10 @@ def test_between_two_checkpoints_the_whole_is_the_only_step():
 def test_the_size_counts_and_not_the_sign():
     before, after = report({"fc1": [0.0, 1.0]}), report({"fc1": [0.0, 1.0]})
     flipped = [replace(each, measures={"gaussian_w2": negative(each.measures["gaussian_w2"])}) for each in after.shifts]
-    assert regressed(before, replace(after, shifts=flipped)) == []
+    assert against(before, replace(after, shifts=flipped), relative=0.1).changes == []
+    larger = report({"fc1": [0.0, 1.5]})
+    assert len(regressed(replace(after, shifts=flipped), larger, relative=0.1)) == 1
+    assert len(regressed(larger, replace(after, shifts=flipped), relative=0.1)) == 0
 
 
 def negative(measure):
