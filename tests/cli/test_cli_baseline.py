@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 
 import pytest
@@ -211,6 +212,18 @@ def test_a_broken_baseline_or_revision_is_an_error(covscan, moved):
         assert (code, out) == (2, "")
         assert "error[broken-baseline]" in err
     assert covscan("baseline", "diff", "--report", "before.json", "--baseline-rev=-x")[0] == 2
+
+
+def test_a_change_cannot_rewrite_the_bar_of_a_revision(covscan, run_covscan, moved):
+    covscan("baseline", "write", "--report", "before.json")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q", "-b", "main"), ("add", "."), (*who, "commit", "-q", "-m", "first")):
+        subprocess.run(["git", *words], cwd=moved, check=True)
+    covscan("baseline", "update", "--report", "after.json", "--accept")
+    assert run_covscan("baseline", "diff", "--report", "after.json", cwd=moved).returncode == 0
+    done = run_covscan("baseline", "diff", "--report", "after.json", "--baseline-rev", "main", cwd=moved)
+    assert done.returncode == 1
+    assert "main:covscan-baseline.json" in done.stdout
 
 
 def test_a_site_that_is_new_or_gone_is_named(covscan, moved):
