@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from covscan.cli import options
+from covscan.cli import baseline_commands, options
 from covscan.cli.help import GroupedCommand
 from covscan.config.settings import Settings
 
@@ -35,6 +35,8 @@ A first run:
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(baseline_commands.app, name="baseline")
 
 Version = Annotated[bool, typer.Option("--version", "-V", help="Print the version and exit.")]
 
@@ -240,6 +242,34 @@ def render(
 ) -> None:
     """Show a report again, in any format, without measuring."""
     from covscan.cli.render import run
+
+    raise typer.Exit(run(context.params))
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Say what differs between two reports.",
+    epilog="""\b
+Example:
+  covscan diff main.json branch.json
+
+\b
+Exit codes:
+  0 completed   1 with --exit-code: something differs beyond noise
+  2 something to correct   3 a bug in covscan""",
+)
+def diff(
+    context: typer.Context,
+    a: options.OneReport,
+    b: options.OtherReport,
+    form: options.PlainFormat = "text",
+    exit_code: options.SayDifference = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Say what differs between two reports: statistics, shifts, findings and suggestions, side by side."""
+    from covscan.cli.diff import run
 
     raise typer.Exit(run(context.params))
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from covscan.cli.analyze import check_complete, measure
+from covscan.cli.obtain import read_report
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.policies import read_flags
 from covscan.cli.publish import publish
-from covscan.cli.render import read_report
 from covscan.cli.streams import payload_only
 from covscan.cli.values import read_settings, read_wishes
 from covscan.config.policy import Check, Policy

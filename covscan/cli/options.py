@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
-NORMALIZATION, VERDICT = "Normalization", "Verdict"
+NORMALIZATION, VERDICT, BASELINE = "Normalization", "Verdict", "Baseline"
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -166,6 +166,10 @@ ShortFormat = Annotated[
     str,
     typer.Option("--format", "-f", metavar="FORMAT", rich_help_panel=OUTPUT, help="text or json."),
 ]
+PlainFormat = Annotated[
+    str,
+    typer.Option("--format", "-f", metavar="FORMAT", rich_help_panel=OUTPUT, help="text, json or markdown."),
+]
 Outputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -321,4 +325,92 @@ ExpectGain = Annotated[
 ProofPath = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="PATH", rich_help_panel=OUTPUT, help="Write the proof as JSON."),
+]
+
+GivenReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=BASELINE,
+        help="Take this report of analyze -o json=PATH instead of measuring; - reads standard input.",
+    ),
+]
+BaselinePath = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline", metavar="PATH", rich_help_panel=BASELINE, help="The baseline; covscan-baseline.json without it."
+    ),
+]
+BaselineRevision = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline-rev",
+        metavar="REVISION",
+        rich_help_panel=BASELINE,
+        help="Read the baseline as it is in this git revision, for example origin/main.",
+    ),
+]
+BaselineOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        rich_help_panel=BASELINE,
+        help="The file to write; covscan-baseline.json without it.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", rich_help_panel=BASELINE, help="Replace a baseline that is there.")]
+ComparedMeasures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measure",
+        metavar="GLOB",
+        rich_help_panel=BASELINE,
+        help="Measures of shift to compare, in place of the usual four. Repeatable.",
+    ),
+]
+ComparedStatistics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--statistic",
+        metavar="GLOB",
+        rich_help_panel=BASELINE,
+        help="Statistics of the last checkpoint to compare, in place of dead_channels, saturated_share and "
+        "nonfinite_share. Repeatable.",
+    ),
+]
+Relative = Annotated[
+    float | None,
+    typer.Option(
+        "--relative",
+        min=0,
+        metavar="SHARE",
+        rich_help_panel=BASELINE,
+        help="Bear this share of the baseline's value instead of the measured noise; 0.1 is a tenth.",
+    ),
+]
+Absolute = Annotated[
+    float | None,
+    typer.Option(
+        "--absolute", min=0, metavar="SIZE", rich_help_panel=BASELINE, help="The same, in the unit of the measure."
+    ),
+]
+Accept = Annotated[
+    bool,
+    typer.Option(
+        "--accept",
+        rich_help_panel=BASELINE,
+        help="Take what got worse and what is new as well, and let go of what can no longer be measured.",
+    ),
+]
+AcceptSites = Annotated[
+    list[str] | None,
+    typer.Option("--accept-site", metavar="GLOB", rich_help_panel=BASELINE, help="Take it at these sites. Repeatable."),
+]
+OneReport = Annotated[str, typer.Argument(metavar="A", help="What analyze -o json=PATH wrote.")]
+OtherReport = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
+SayDifference = Annotated[
+    bool, typer.Option("--exit-code", rich_help_panel=OUTPUT, help="Exit with 1 where something differs beyond noise.")
 ]

@@ -1,7 +1,7 @@
 """The report as GitHub's Markdown, for a pull request or a job summary."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table
 from covscan.render.document import document
@@ -16,7 +16,12 @@ LONGEST_TABLE = 500
 
 def render(report: Report, look: Look) -> str:
     """The same sections as the text has; every name stands in a code span, so that none is read as markup."""
-    return "\n\n".join(_section(section) for section in document(report, look)) + "\n"
+    return draw(document(report, look))
+
+
+def draw(sections: Iterable[Section]) -> str:
+    """Sections of any document, one under the other."""
+    return "\n\n".join(_section(section) for section in sections) + "\n"
 
 
 def _section(section: Section) -> str:

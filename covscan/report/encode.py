@@ -75,7 +75,12 @@ def _scalar(value: Any, path: str) -> str:
 def _number(value: float, path: str) -> str:
     if not math.isfinite(value):
         raise ValueError(f"the report holds {value} at {path}; what could not be measured is null with a status")
-    return repr(float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0)  # -0.0 becomes 0.0, its equal
+    return repr(rounded(value))
+
+
+def rounded(value: float) -> float:
+    """The value as it reads once it was written: what a run measured equals what its report says."""
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0  # -0.0 becomes 0.0, its equal
 
 
 def _text(value: str) -> str:
