@@ -5,21 +5,28 @@ from collections.abc import Iterator
 
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table
 from covscan.render.document import document
+from covscan.render.fitting import fitted
 from covscan.render.look import Look
 from covscan.report.types import Report
 
 SPECIAL = re.compile(r"([\\`*_\[\]|#~$])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 LONGEST_TABLE = 500
-"""Rows of one table; GitHub drops a job summary above 1 MiB without a word."""
+"""Rows of one table."""
+LARGEST = 1_000_000
+"""Bytes; GitHub drops a job summary above 1 MiB without a word, and the step may write more than this to it."""
 
 
 def render(report: Report, look: Look) -> str:
-    """The same sections as the text has; every name stands in a code span, so that none is read as markup."""
-    return "\n\n".join(_section(section) for section in document(report, look)) + "\n"
+    """The same sections as the text has; every name stands in a code span, so that none is read as markup.
+
+    At most ``LARGEST`` bytes of UTF-8: rows are left out where it would be more, and a line says how many.
+    """
+    return "\n\n".join(fitted(list(document(report, look)), drawn, LARGEST)) + "\n"
 
 
-def _section(section: Section) -> str:
+def drawn(section: Section) -> str:
+    """The section as Markdown, without an empty line at its end."""
     title = "# covscan" if not section.title else f"## {escape(section.title)}"
     return "\n\n".join([title, *(_block(block) for block in section.blocks if not _is_empty(block))])
 

@@ -11,8 +11,8 @@ INDENT = "  "
 SIGNIFICANT_DIGITS = 6
 
 
-def to_json(value: Struct) -> str:
-    """Write a report (or another record) as JSON text that ends in a newline.
+def to_json(value: Struct | dict[str, Any] | list[Any]) -> str:
+    """Write a report (or another record, or plain objects and arrays) as JSON text that ends in a newline.
 
     Keys stand in declared order, floats have 6 significant digits, and an object or array of scalars takes
     one line; equal records give equal text. Raises ValueError naming the path where a value is not one that
@@ -64,7 +64,7 @@ def _key(name: Any) -> str:
 
 def _scalar(value: Any, path: str) -> str:
     if isinstance(value, float):
-        return _number(float(value), path)
+        return number(float(value), path)
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, int):
@@ -72,7 +72,8 @@ def _scalar(value: Any, path: str) -> str:
     raise ValueError(f"the report holds a {type(value).__name__} at {path}, which JSON cannot hold")
 
 
-def _number(value: float, path: str) -> str:
+def number(value: float, path: str) -> str:
+    """The number as a report shows it, in 6 significant digits. Raises ValueError with ``path`` if it is not finite."""
     if not math.isfinite(value):
         raise ValueError(f"the report holds {value} at {path}; what could not be measured is null with a status")
     return repr(float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0)  # -0.0 becomes 0.0, its equal
