@@ -31,7 +31,7 @@ def test_the_wheel_holds_the_typed_package_and_nothing_else(archives: Path, root
         names = set(wheel.namelist())
         points = next(name for name in names if name.endswith("entry_points.txt"))
         assert "covscan = covscan.__main__:main" in wheel.read(points).decode()
-    assert "covscan/py.typed" in names
+    assert {"covscan/py.typed", "covscan/report/report.schema.json"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"covscan"}
     modules = {path.relative_to(root).as_posix() for path in (root / "covscan").rglob("*.py")}
     assert modules <= names

@@ -2,11 +2,12 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 
 from covscan.render.look import Look
 from covscan.render.names import printable
-from covscan.report.encode import number
+from covscan.report.encode import rounded
 from covscan.report.types import Measure, Report, Shift
 
 COLUMNS = ("site", "position", "from", "to", "measure", "value", "noise", "low", "high", "significant", "status")
@@ -35,8 +36,13 @@ def _rows(shift: Shift) -> Iterator[list[str]]:
 
 def _figures(measure: Measure) -> list[str]:
     known = (measure.value, measure.noise, measure.low, measure.high)
-    figures = ["" if value is None else number(value, "$.shifts") for value in known]
-    return [*figures, "true" if measure.significant else "false"]
+    return [*("" if value is None else _figure(value) for value in known), "true" if measure.significant else "false"]
+
+
+def _figure(value: float) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"a shift holds {value}; what could not be measured is null with a status")
+    return repr(rounded(value))
 
 
 def _text(text: str) -> str:

@@ -64,7 +64,7 @@ def _key(name: Any) -> str:
 
 def _scalar(value: Any, path: str) -> str:
     if isinstance(value, float):
-        return number(float(value), path)
+        return _number(float(value), path)
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, int):
@@ -72,11 +72,15 @@ def _scalar(value: Any, path: str) -> str:
     raise ValueError(f"the report holds a {type(value).__name__} at {path}, which JSON cannot hold")
 
 
-def number(value: float, path: str) -> str:
-    """The number as a report shows it, in 6 significant digits. Raises ValueError with ``path`` if it is not finite."""
+def _number(value: float, path: str) -> str:
     if not math.isfinite(value):
         raise ValueError(f"the report holds {value} at {path}; what could not be measured is null with a status")
-    return repr(float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0)  # -0.0 becomes 0.0, its equal
+    return repr(rounded(value))
+
+
+def rounded(value: float) -> float:
+    """The value as it reads once it was written: what a run measured equals what its report says."""
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0  # -0.0 becomes 0.0, its equal
 
 
 def _text(value: str) -> str:

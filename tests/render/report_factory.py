@@ -6,6 +6,7 @@ import random
 from msgspec import structs
 
 from covscan.report.gate import BudgetResult, Gate
+from covscan.report.training import Gain, Gradients, GradientShift, Landscape, LayerGradient, Trials
 from covscan.report.types import (
     SCHEMA_VERSION,
     Candidate,
@@ -13,11 +14,6 @@ from covscan.report.types import (
     Coverage,
     Data,
     Finding,
-    Gain,
-    Gradients,
-    GradientShift,
-    Landscape,
-    LayerGradient,
     Measure,
     Model,
     Report,
@@ -30,7 +26,6 @@ from covscan.report.types import (
     Statistics,
     Suggestion,
     Tool,
-    Trials,
 )
 
 PATCH = """\
