@@ -208,9 +208,7 @@ class Measure(Struct, frozen=True, kw_only=True):
     value: Annotated[float | None, Meta(description="in the unit of the measure; null where it could not be measured")]
     noise: Annotated[
         float | None,
-        Meta(
-            description="95th percentile of the measure between random halves of one checkpoint's samples, in the same unit"
-        ),
+        Meta(description="95th percentile between random halves of one checkpoint's samples, in the same unit"),
     ]
     low: Annotated[
         float | None, Meta(description="lower end of the paired 95 % jackknife interval, in the unit of the measure")
