@@ -114,6 +114,9 @@ class Zoo(nn.Module):
         self._build()
         self.local = local()  # <- local
         self.secret = Secret()  # <- secret
+        self.lent = Lent()  # <- lent
+        self.lent.fc = nn.Linear(1, 1)
+        self.ordered = Ordered()  # <- ordered
         self.data = nn.ParameterList()
         helper(self)
 
@@ -133,6 +136,19 @@ class Secret(nn.Module):
 
     def forward(self, x):
         return x
+
+
+class Lent(nn.Module):  # <- lent.fc
+    forward = hidden
+
+
+class Ordered(nn.Module):
+    def renew(self):
+        self.fc = nn.Linear(1, 1)
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(1, 1)  # <- ordered.fc
 
 
 def local():

@@ -7,6 +7,7 @@ from report_factory import HOSTILE, KINDS, annotated, finding, report
 
 from covscan.render import render
 from covscan.render.as_github import MOST
+from covscan.render.names import printable
 from covscan.report.types import Site
 
 COMMAND = re.compile(r"::(?P<level>\w+)(?: (?P<properties>[^:]*(?::(?!:)[^:]*)*?))?::(?P<message>.*)")
@@ -95,7 +96,8 @@ def test_a_hostile_name_gives_one_annotation_and_no_command_of_its_own(name):
     hostile = report([], [], findings=[finding("COV203", name, "warning", name, f"{name} moved")])
     found = annotations(hostile)
     assert [level for level, _, _ in found] == ["warning"]
-    assert set(found[0][1]) == {"file", "line", "title"}
+    assert found[0][1] == {"file": "nets.py", "line": "1", "title": f"COV203 {printable(name)} ({printable(name)})"}
+    assert found[0][2] == f"{printable(name)} moved"
     assert len(render(hostile, "github").splitlines()) == 2
 
 
