@@ -1,6 +1,6 @@
 """SARIF 2.1.0, which code scanning keeps as alerts from one run to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -33,12 +33,13 @@ def render(report: Report, _look: Look) -> str:
     shown, left_out = found[:MOST], len(found) - MOST
     rules = _rules(shown)
     places = {rule["id"]: place for place, rule in enumerate(rules)}
+    kinds = {site.site: printable(site.type) for site in report.sites}
     run = {
         "tool": {"driver": {"name": "covscan", "version": report.tool.version, "rules": rules}},
         "invocations": [_invocation(report, left_out)],
         "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the repository."}}},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(alert, places[alert.finding.code], report) for alert in shown],
+        "results": [_result(alert, places[alert.finding.code], kinds) for alert in shown],
     }
     return to_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -69,14 +70,14 @@ def _rule(finding: Finding) -> Object:
     }
 
 
-def _result(alert: Alert, rule: int, report: Report) -> Object:
+def _result(alert: Alert, rule: int, kinds: Mapping[str, str]) -> Object:
     finding = alert.finding
     result: Object = {
         "ruleId": finding.code,
         "ruleIndex": rule,
         "level": LEVELS[finding.severity],
         "message": {"text": plain(finding.message)},
-        "locations": _locations(alert, report),
+        "locations": _locations(alert, kinds),
         "partialFingerprints": {"covscanSite/v1": alert.fingerprint},
     }
     if finding.suppressed is not None:
@@ -85,7 +86,7 @@ def _result(alert: Alert, rule: int, report: Report) -> Object:
     return result
 
 
-def _locations(alert: Alert, report: Report) -> list[Object]:
+def _locations(alert: Alert, kinds: Mapping[str, str]) -> list[Object]:
     location: Object = {}
     if alert.place is not None:
         location["physicalLocation"] = {
@@ -93,13 +94,9 @@ def _locations(alert: Alert, report: Report) -> list[Object]:
             "region": {"startLine": alert.place.line},
         }
     if alert.finding.site is not None:
-        location["logicalLocations"] = [_logical(alert.finding.site, report)]
+        site = alert.finding.site
+        location["logicalLocations"] = [{"fullyQualifiedName": site, "kind": kinds.get(site, "module")}]
     return [location] if location else []
-
-
-def _logical(name: str, report: Report) -> Object:
-    kind = next((site.type for site in report.sites if site.site == name), "module")
-    return {"fullyQualifiedName": name, "kind": printable(kind)}
 
 
 def _invocation(report: Report, left_out: int) -> Object:
