@@ -140,6 +140,7 @@ class Assembly:
                 else None,
                 normalized_by=normalized.get(site.same_as or site.key),
                 statistics=dict(self._statistics.get(site.same_as or site.key, {})),
+                source=site.source,
             )
             for site in tapped
         ]

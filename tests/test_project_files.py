@@ -31,7 +31,7 @@ def test_the_wheel_holds_the_typed_package_and_nothing_else(archives: Path, root
         names = set(wheel.namelist())
         points = next(name for name in names if name.endswith("entry_points.txt"))
         assert "covscan = covscan.__main__:main" in wheel.read(points).decode()
-    assert "covscan/py.typed" in names
+    assert {"covscan/py.typed", "covscan/report/report.schema.json"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"covscan"}
     modules = {path.relative_to(root).as_posix() for path in (root / "covscan").rglob("*.py")}
     assert modules <= names
@@ -42,6 +42,7 @@ def test_the_source_archive_can_be_tested(archives: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     assert {"Makefile", "constraints.txt", "LICENSE", "tests/conftest.py"} <= names
     assert {"samples/digits-sigmoid/sample.npz", "samples/digits-sigmoid/plain/step-0.pt"} <= names
+    assert {".github/actions/check/action.yml", ".pre-commit-hooks.yaml", "samples/ci/github.yml"} <= names
 
 
 def test_samples_stay_small(samples: Path) -> None:
@@ -54,7 +55,8 @@ def test_samples_stay_small(samples: Path) -> None:
 
 
 def test_every_sample_says_how_it_was_made(samples: Path) -> None:
-    folders = [path for path in samples.iterdir() if path.is_dir()]
+    folders = [path for path in samples.iterdir() if path.is_dir() and path.name != "ci"]  # which is no training run
+    assert len(folders) >= 3
     for folder in folders:
         assert {"README.md", "make.py", "nets.py", "sample.npz"} <= {path.name for path in folder.iterdir()}
         readme = (folder / "README.md").read_text(encoding="utf-8")

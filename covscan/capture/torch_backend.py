@@ -12,12 +12,14 @@ from covscan.capture.tensors import Provenance, tensors_in
 from covscan.capture.torch_norms import norms_of
 from covscan.capture.torch_plan import Discovery
 from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
+from covscan.capture.torch_source import SourceLines
 from covscan.capture.torch_tap import Tap
-from covscan.capture.types import Network, Norm, Recorder
+from covscan.capture.types import Network, Norm, Recorder, Site, base_name
 from covscan.config import Settings
 from covscan.data.binding import Bound, bind_torch, take
 from covscan.data.types import Batch
 from covscan.errors import UsageError
+from covscan.models.factory import factory_of
 from covscan.models.types import Checkpoint, TorchSource
 
 if TYPE_CHECKING:
@@ -55,7 +57,13 @@ class TorchBackend:
             discovery = self._discover(model, batch)
         self._attention = tuple(discovery.attention)
         bound = self._bind(model, batch)
-        return replace(discovery.network(), notes=bound.notes())
+        network = discovery.network()
+        return replace(network, sites=self._located(model, network.sites), notes=bound.notes())
+
+    def _located(self, model: "torch.nn.Module", sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """The sites with the lines of the user's code that make them."""
+        lines = SourceLines(model, factory_of(self._settings.model)).of(base_name(site.key.site) for site in sites)
+        return tuple(replace(site, source=lines.get(base_name(site.key.site))) for site in sites)
 
     def _bind(self, model: "torch.nn.Module", batch: Batch) -> Bound:
         return bind_torch(_signature(model), batch, self._device, _dtype(model))

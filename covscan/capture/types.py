@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint
+from covscan.report.types import SourceLine
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,7 @@ class Site:
     ``type`` is the class or the ONNX operator; ``shape`` has ``"N"`` on the sample axis; ``depth`` is the order of
     execution; ``same_as`` names the site that sees the very same tensor and is measured in its place; ``flat`` says
     where the activation behind or before this tensor is flat: |value| above it counts as saturated (None: never).
+    ``source`` is the line of the user's code that makes the module, where there is one and it was found.
     """
 
     key: SiteKey
@@ -68,6 +70,7 @@ class Site:
     depth: int
     same_as: SiteKey | None = None
     saturation: "Saturation | None" = None
+    source: SourceLine | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from covscan.render import FORMATS
+
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
 NORMALIZATION, VERDICT, BASELINE = "Normalization", "Verdict", "Baseline"
 
@@ -159,7 +161,7 @@ Format = Annotated[
         "-f",
         metavar="FORMAT",
         rich_help_panel=OUTPUT,
-        help="What standard output gets: text, json or markdown.",
+        help=f"What standard output gets: {', '.join(FORMATS)}.",
     ),
 ]
 ShortFormat = Annotated[

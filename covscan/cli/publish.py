@@ -1,6 +1,7 @@
 """One report, to standard output and to files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TextIO
 
 from covscan.cli.outputs import Output, write_outputs
@@ -10,7 +11,12 @@ from covscan.report.types import Report
 
 
 def publish(report: Report, form: str, outputs: Sequence[Output], wishes: Wishes, stdout: TextIO) -> None:
-    """Write the files first: they stand also where nobody reads standard output to its end."""
-    text = render(report, form, look_for(stdout, wishes))
+    """Write the files first: they stand also where nobody reads standard output to its end.
+
+    Only text is written in the encoding of the terminal; the other formats are read by programs, as UTF-8.
+    """
+    look = look_for(stdout, wishes)
+    encoding = None if form == "text" else "utf-8"
+    text = render(report, form, look if encoding is None else replace(look, unicode=True))
     write_outputs(report, outputs, verbose=wishes.verbose)
-    deliver(stdout, text, encoding="utf-8" if form == "json" else None)
+    deliver(stdout, text, encoding=encoding)

@@ -24,7 +24,7 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
     Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints
     to stderr. A module that exists already is copied, so that the caller's stays as it is. Raises UsageError.
     """
-    factory = load_object(model, what=WHAT) if isinstance(model, str) else model
+    factory = factory_of(model)
     name = name_of(model)
     if isinstance(factory, nn.Module):
         built: Any = _copy(factory, name, arguments)
@@ -39,6 +39,11 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
             hint="return the network alone",
         )
     return _to_cpu(unwrap(built)).eval()
+
+
+def factory_of(model: str | Callable[..., Any] | None) -> Any:
+    """What ``model`` names, imported once in a process; what is no name is itself. Raises UsageError."""
+    return load_object(model, what=WHAT) if isinstance(model, str) else model
 
 
 def name_of(model: str | Callable[..., Any]) -> str:

@@ -18,7 +18,7 @@ from covscan.prove.runs import AS_IT_IS, Arm, Bench
 from covscan.prove.starts import Starts
 from covscan.prove.types import MATERIAL
 from covscan.prove.work import step_work, threads_for
-from covscan.report.types import Gain as GainRecord
+from covscan.report.training import Gain as GainRecord
 from covscan.report.types import Tool
 from covscan.surgery.types import Insertion
 from covscan.version import __version__

@@ -14,6 +14,11 @@ FORMATS = {
     "text": "covscan.render.as_text:render",
     "json": "covscan.render.as_json:render",
     "markdown": "covscan.render.as_markdown:render",
+    "csv": "covscan.render.as_csv:render",
+    "github": "covscan.render.as_github:render",
+    "gitlab": "covscan.render.as_gitlab:render",
+    "junit": "covscan.render.as_junit:render",
+    "sarif": "covscan.render.as_sarif:render",
 }
 
 

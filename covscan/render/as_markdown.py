@@ -5,13 +5,16 @@ from collections.abc import Iterable, Iterator
 
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table
 from covscan.render.document import document
+from covscan.render.fitting import fitted
 from covscan.render.look import Look
 from covscan.report.types import Report
 
 SPECIAL = re.compile(r"([\\`*_\[\]|#~$])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 LONGEST_TABLE = 500
-"""Rows of one table; GitHub drops a job summary above 1 MiB without a word."""
+"""Rows of one table."""
+LARGEST = 1_000_000
+"""Bytes; GitHub drops a job summary above 1 MiB without a word, and the step may write more than this to it."""
 
 
 def render(report: Report, look: Look) -> str:
@@ -20,11 +23,15 @@ def render(report: Report, look: Look) -> str:
 
 
 def draw(sections: Iterable[Section]) -> str:
-    """Sections of any document, one under the other."""
-    return "\n\n".join(_section(section) for section in sections) + "\n"
+    """Sections of any document, one under the other.
+
+    At most ``LARGEST`` bytes of UTF-8: rows are left out where it would be more, and a line says how many.
+    """
+    return "\n\n".join(fitted(list(sections), drawn, LARGEST)) + "\n"
 
 
-def _section(section: Section) -> str:
+def drawn(section: Section) -> str:
+    """The section as Markdown, without an empty line at its end."""
     title = "# covscan" if not section.title else f"## {escape(section.title)}"
     return "\n\n".join([title, *(_block(block) for block in section.blocks if not _is_empty(block))])
 

@@ -64,10 +64,14 @@ Block = Table | Prose | Items | Code
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, empty at the top of a document, and what stands under it."""
+    """A heading, empty at the top of a document, and what stands under it.
+
+    ``detail`` is what a reader misses least: where room is short, it goes first.
+    """
 
     title: str
     blocks: tuple[Block, ...]
+    detail: bool = False
 
 
 def line(*parts: str | Span) -> Line:

@@ -11,8 +11,8 @@ INDENT = "  "
 SIGNIFICANT_DIGITS = 6
 
 
-def to_json(value: Struct) -> str:
-    """Write a report (or another record) as JSON text that ends in a newline.
+def to_json(value: Struct | dict[str, Any] | list[Any]) -> str:
+    """Write a report (or another record, or plain objects and arrays) as JSON text that ends in a newline.
 
     Keys stand in declared order, floats have 6 significant digits, and an object or array of scalars takes
     one line; equal records give equal text. Raises ValueError naming the path where a value is not one that

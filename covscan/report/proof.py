@@ -2,16 +2,17 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from covscan.report.types import Gain, Tool, _Value
+from covscan.report.training import Gain
+from covscan.report.types import Tool
 
 PROOF_VERSION = "1.0"
 
 Answer = Literal["helps", "helps, as constants would", "makes no difference", "harms", "unresolved"]
 
 
-class Rung(_Value, frozen=True, kw_only=True):
+class Rung(Struct, frozen=True, kw_only=True):
     """One learning rate of one arm, over the seeds."""
 
     rate: float
@@ -24,7 +25,7 @@ class Rung(_Value, frozen=True, kw_only=True):
     curve: Annotated[list[float], Meta(description="loss by step, mean of the seeds, clipped at the start's loss")]
 
 
-class ArmOutcome(_Value, frozen=True, kw_only=True):
+class ArmOutcome(Struct, frozen=True, kw_only=True):
     """One way to train: the model as it is, with the normalization, with the fixed affine, or with a warm-up."""
 
     name: str
@@ -43,7 +44,7 @@ class ArmOutcome(_Value, frozen=True, kw_only=True):
     speed_up_is_least: Annotated[bool, Meta(description="whether it may be more than that")] = False
 
 
-class Proof(_Value, frozen=True, kw_only=True):
+class Proof(Struct, frozen=True, kw_only=True):
     """A paired comparison by the full protocol."""
 
     proof_version: str

@@ -1,5 +1,7 @@
 """The published JSON Schema of the report."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,6 +10,13 @@ from covscan.report.types import SCHEMA_VERSION, Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{name}"
+SHIPPED = Path(__file__).with_name("report.schema.json")
+"""The schema as a file of the package, for editors and for whoever validates without covscan."""
+
+
+def schema_text() -> str:
+    """The schema as JSON, as ``SHIPPED`` holds it and ``covscan schema`` prints it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def schema() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import msgspec
 
 from covscan.prove.gradient_types import Gradients, GradientShift
 from covscan.prove.types import Trials
-from covscan.report import types as records
+from covscan.report import training as records
 from covscan.rules.tried import last_only
 from covscan.rules.verdicts import as_gain
 

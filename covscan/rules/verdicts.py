@@ -5,7 +5,8 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from covscan.prove.types import MATERIAL
-from covscan.report.types import Gain, Verdict
+from covscan.report.training import Gain
+from covscan.report.types import Verdict
 from covscan.rules.evidence import Evidence
 from covscan.rules.ranking import ranks
 

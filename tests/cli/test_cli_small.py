@@ -13,6 +13,7 @@ from covscan.cli.app import app
 from covscan.cli.entry import run
 from covscan.cli.streams import Wishes, look_for
 from covscan.report import schema
+from covscan.report.schema import SHIPPED
 
 
 @pytest.mark.parametrize("words", [["--version"], ["-V"], ["version"], ["version", "-f", "text"]])
@@ -28,6 +29,7 @@ def test_version_as_json(covscan):
 def test_schema(covscan):
     code, out, err = covscan("schema")
     assert (code, err) == (0, "")
+    assert out.encode() == SHIPPED.read_bytes()
     assert json.loads(out) == schema()
     jsonschema.Draft202012Validator.check_schema(json.loads(out))
 

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from covscan.config.policy import Budget, Policy, Suppression
 from covscan.gate import judge
-from covscan.report.gate import BaselineResult, Regression
+from covscan.report.gate import BaselineResult, BudgetResult, Gate, Regression
+from covscan.report.training import Gain, Gradients, GradientShift, Landscape, LayerGradient, Trials
 from covscan.report.types import (
     SCHEMA_VERSION,
     Candidate,
@@ -16,11 +17,6 @@ from covscan.report.types import (
     Coverage,
     Data,
     Finding,
-    Gain,
-    Gradients,
-    GradientShift,
-    Landscape,
-    LayerGradient,
     Measure,
     Model,
     Report,
@@ -29,10 +25,10 @@ from covscan.report.types import (
     Shift,
     Site,
     Skipped,
+    SourceLine,
     Statistics,
     Suggestion,
     Tool,
-    Trials,
 )
 
 PATCH = """\
@@ -118,6 +114,7 @@ def site(
         same_as=same_as,
         normalized_by=more.get("normalized_by"),
         statistics={},
+        source=more.get("source"),
     )
 
 
@@ -419,6 +416,9 @@ HOSTILE = [
     "right\u202eleft",
     "層.畳み込み",
     "*star*_under_#2",
+    "\n::error title=x::injected%0A::error::",
+    '=1+1,"@SUM"',
+    "back\\slash {0} [link](http://x) ]]>",
 ]
 
 
@@ -651,7 +651,83 @@ def inconclusive():
     return judge(single(), policy, dt.date(2026, 3, 1), baseline)
 
 
+def budget(name, outcome, **more):
+    parts = {
+        "level": "off" if outcome == "off" else "warn" if outcome == "warned" else "error",
+        "subject": "gaussian_w2",
+        "over": "worst",
+        "max": 0.5,
+        "min": None,
+        "value": 1.2,
+        "low": 1.1,
+        "high": 1.3,
+        "sites": 3,
+        "samples": 512,
+        "message": f"gaussian_w2 is 1.2 [1.1, 1.3], the limit 0.5: {outcome}",
+    }
+    return BudgetResult(budget=name, outcome=outcome, **(parts | more))
+
+
+def gate(**more):
+    parts = {
+        "verdict": "failed",
+        "exit_code": 1,
+        "reasons": ["budget shift is exceeded: 1.2 against 0.5.", "2 errors"],
+        "fail_on": "error",
+        "config": "configs/a b.toml",
+        "preset": "strict",
+        "ignored": 0,
+        "budgets": [
+            budget("shift", "exceeded"),
+            budget("dead", "met"),
+            budget("slow", "warned"),
+            budget("cka", "inconclusive", message="the interval crosses the limit at n = 512"),
+            budget("unused", "off", value=None, low=None, high=None, sites=0, message="off"),
+        ],
+    }
+    return Gate(**(parts | more))
+
+
+def annotated():
+    """A gated report: lines of code for some sites, a suppressed finding, two of one rule at one place."""
+    rng = random.Random(7)
+    points = [checkpoint(0), checkpoint(100)]
+    sites = [
+        site("blocks.0.conv", 0, "Conv2d", source=SourceLine(file="src/nets/é net.py", line=12)),
+        site("blocks.1.conv", 1, "Conv2d", source=SourceLine(file="src/nets/é net.py", line=12)),
+        site("head", 2),
+    ]
+    found = [
+        finding("COV101", "few-samples", "info", None, "64 samples resolve shifts of 0.3 sd and more"),
+        finding("COV201", "mean-shift", "warning", "blocks.0.conv", "means moved by 1.2 sd from step 0 to 100"),
+        finding("COV201", "mean-shift", "info", "blocks.0.conv", "means moved by 0.3 sd from step 0 to 50"),
+        finding("COV103", "nonfinite-activations", "error", "blocks.1.conv", "NaN in 3 % of values, 5::6"),
+        structs.replace(
+            finding("COV217", "saturated-units", "error", "head", "37 % saturated"), suppressed="wanted: see #12"
+        ),
+        finding("COV901", "budget-exceeded", "error", None, "budget shift: 1.2 [1.1, 1.3] against 0.5"),
+        finding("COV999", "of-another-version", "warning", "elsewhere", "what this version does not know"),
+    ]
+    return report(
+        points,
+        with_statistics(sites, points, rng),
+        shifts(sites, points, lambda one, fraction: 0.6 * (2 - one.depth) * fraction),
+        findings=found,
+        coverage=Coverage(
+            measured=3,
+            skipped=[
+                Skipped(site="embed", reason="the output is made of integers"),
+                Skipped(site="head", reason="NaN alone", checkpoint="ckpt-00100"),
+            ],
+            never_fired=["dropout"],
+            non_finite=[],
+        ),
+        gate=gate(),
+    )
+
+
 KINDS = {
+    "annotated": annotated,
     "digits": digits,
     "single": single,
     "quiet": quiet,

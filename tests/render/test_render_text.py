@@ -7,7 +7,7 @@ import pytest
 from report_factory import HOSTILE, KINDS, checkpoint, deep, digits, measure, quiet, report, shifts, site
 
 from covscan.errors import UsageError
-from covscan.render import Look, render
+from covscan.render import FORMATS, Look, render
 from covscan.render.content.shift_layout import plan
 from covscan.render.content.shift_rows import Row, assured, labels, rows
 from covscan.render.names import columns, printable
@@ -260,7 +260,7 @@ def test_an_unknown_format_is_answered_with_the_nearest():
     assert caught.value.hint == "did you mean 'markdown'?"
     with pytest.raises(UsageError) as caught:
         render(quiet(), "zzz")
-    assert caught.value.hint == "choose one of json, markdown, text"
+    assert caught.value.hint == f"choose one of {', '.join(sorted(FORMATS))}"
 
 
 def test_several_sources_are_counted():

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from report_factory import trained
 
 from covscan.render import Look, render
-from covscan.report.types import Gain
+from covscan.report.training import Gain
 
 SURE = "None: in short trainings no place for a normalization gained more than 2 % for sure."
 

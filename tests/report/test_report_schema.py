@@ -1,11 +1,15 @@
 import copy
 import json
+import os
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from covscan.report import schema
+from covscan.render import FORMATS, render
+from covscan.report import read, schema
+from covscan.report.schema import SHIPPED, schema_text
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -49,10 +53,70 @@ def test_a_newer_minor_version_passes_the_published_schema():
     validator(schema()).validate(report)
 
 
-def test_it_names_itself_and_describes_its_fields():
+def test_it_names_itself():
     document = schema()
     assert document["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert document["$id"] == "urn:covscan:report:1.1"
     assert document["title"] == "covscan report 1.1"
-    assert "description" in document["$defs"]["Measure"]["properties"]["noise"]
     assert set(document["required"]) >= {"sites", "shifts", "suggestions"}
+
+
+def undescribed(document):
+    """Records and fields without a description, by their place."""
+    parts = {"": document} | document["$defs"]
+    fields = {
+        f"{name}.{field}": found for name, part in parts.items() for field, found in part.get("properties", {}).items()
+    }
+    return [place for place, found in (parts | fields).items() if not found.get("description", "").strip()]
+
+
+def test_every_record_and_every_field_says_what_it_is():
+    assert undescribed(schema()) == []
+
+
+@pytest.mark.parametrize("place", ["Gate", "Site.position", "Finding.severity", ".gate", "Statistics.p50"])
+def test_that_test_can_fail(place):
+    document = schema()
+    record, _, field = place.partition(".")
+    part = document["$defs"][record] if record else document
+    (part["properties"][field] if field else part).pop("description")
+    assert undescribed(document) == [place]
+
+
+UNIT = re.compile(
+    r"in the (squared )?unit of|in the same unit|in units of|in seconds|in directions|a pure number|0 to (about )?1"
+    r"|relative to| over |ln |from 1|multiple of|rate|share|cos|norm of|\|<"
+)
+
+
+@pytest.mark.parametrize("record", ["Run", "Statistics", "Measure", "Landscape", "LayerGradient", "Gain"])
+def test_a_number_says_its_unit_or_what_it_is_relative_to(record):
+    for name, field in schema()["$defs"][record]["properties"].items():
+        if "number" in json.dumps(field) and not (record == "Gain" and name != "value"):
+            assert UNIT.search(field["description"]), (name, field["description"])
+
+
+def test_the_package_ships_the_schema_that_it_follows():
+    if os.environ.get("COVSCAN_UPDATE_GOLDEN") == "1":
+        SHIPPED.write_text(schema_text(), encoding="utf-8")
+    assert SHIPPED.read_text(encoding="utf-8") == schema_text()
+    assert json.loads(SHIPPED.read_text(encoding="utf-8")) == schema()
+
+
+EARLIER = Path(__file__).parent / "report-1.0.json"
+
+
+def test_a_report_of_an_earlier_minor_version_follows_the_schema_of_today():
+    content = json.loads(EARLIER.read_text(encoding="utf-8"))
+    assert content["schema_version"] == "1.0"
+    assert "gate" not in content
+    assert "source" not in content["sites"][0]
+    assert "suppressed" not in content["findings"][0]
+    validator(closed()).validate(content)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_report_of_an_earlier_minor_version_is_rendered_in_every_format(form):
+    report = read(EARLIER)
+    assert (report.schema_version, report.gate) == ("1.0", None)
+    assert render(report, form).strip()

@@ -9,7 +9,7 @@ import pytest
 
 from covscan.errors import UsageError
 from covscan.report import from_json, schema, to_json
-from covscan.report.types import Gain
+from covscan.report.training import Gain
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NEW = {

@@ -12,7 +12,7 @@ SHOWN_REASONS = 5
 
 def section(report: Report, look: Look) -> Section:
     """A line each for skipped, silent and non-finite places."""
-    return Section(f"Coverage: {summary(report.coverage)}", (Items(tuple(lines(report.coverage, look))),))
+    return Section(f"Coverage: {summary(report.coverage)}", (Items(tuple(lines(report.coverage, look))),), detail=True)
 
 
 def notes(report: Report) -> Section:

@@ -1,6 +1,6 @@
 """Gains as sentences and cells show them."""
 
-from covscan.report.types import Gain
+from covscan.report.training import Gain
 
 
 def change(gain: Gain | None) -> str:

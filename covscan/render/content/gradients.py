@@ -5,7 +5,8 @@ from covscan.render.content import places
 from covscan.render.figures import compact, evenly
 from covscan.render.look import Look
 from covscan.render.names import printable
-from covscan.report.types import Gradients, GradientShift, Landscape, LayerGradient, Report
+from covscan.report.training import Gradients, GradientShift, Landscape, LayerGradient
+from covscan.report.types import Report
 
 NAMES = 0.3
 SHOWN = 10

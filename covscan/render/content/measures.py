@@ -32,7 +32,7 @@ def section(report: Report, look: Look) -> Section:
     rows = tuple(row for shift in found for row in _rows(shift, names))
     legend = line(Span("counts: the interval clears the noise and the value is large enough to matter.", "faint"))
     title = f"All measures, {printable(first)} to {printable(last)}"
-    return Section(title, (Table(columns, rows), Items((legend,))))
+    return Section(title, (Table(columns, rows), Items((legend,))), detail=True)
 
 
 def _rows(shift: Shift, names: dict[str, Span]) -> list[tuple[Line, ...]]:

@@ -43,7 +43,7 @@ def section(report: Report, look: Look) -> Section:
     if "sat" in shares:
         legend += " sat: where the activation is flat, n/a where it never is."
     remarks = Items(tuple(_remarks(report, sites, last.id)))
-    return Section(f"Statistics at {label(last)}", (*blocks, remarks, Prose(line(Span(legend, "faint")))))
+    return Section(f"Statistics at {label(last)}", (*blocks, remarks, Prose(line(Span(legend, "faint")))), detail=True)
 
 
 def _matters(name: str, read: Reading, sites: list[Site], checkpoint: str) -> bool:

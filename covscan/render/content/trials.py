@@ -3,7 +3,8 @@
 from covscan.render.blocks import Items, Line, Section, Span, line
 from covscan.render.content.gains import change
 from covscan.render.names import printable
-from covscan.report.types import Report, Trials
+from covscan.report.training import Trials
+from covscan.report.types import Report
 
 TIERS = {"probe": "One-step probes", "trial": "Training trials"}
 
