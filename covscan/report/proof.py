@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from covscan.report.types import Gain, Tool, _Value
 
-PROOF_VERSION = "1.0"
+PROOF_VERSION = "1.1"
 
 Answer = Literal["helps", "helps, as constants would", "makes no difference", "harms", "unresolved"]
 
@@ -38,9 +38,15 @@ class ArmOutcome(_Value, frozen=True, kw_only=True):
     )
     gain_held_out: Annotated[Gain | None, Meta(description="of the held-out loss at the end")] = None
     speed_up: Annotated[
-        float | None, Meta(description="how many times fewer steps reach the lowest loss of the model as it is")
+        float | None,
+        Meta(description="how many times fewer steps reach the lowest loss that this arm and the model as it is reach"),
     ] = None
+    speed_up_low: Annotated[
+        float | None, Meta(description="lower end of a 90 % interval over the seeds, null where that end is open")
+    ] = None
+    speed_up_high: Annotated[float | None, Meta(description="its upper end, null where that end is open")] = None
     speed_up_is_least: Annotated[bool, Meta(description="whether it may be more than that")] = False
+    speed_up_is_most: Annotated[bool, Meta(description="whether it may be less than that")] = False
 
 
 class Proof(_Value, frozen=True, kw_only=True):
