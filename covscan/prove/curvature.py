@@ -9,10 +9,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covscan.prove.gradient_probe import Probe, Tensors, dense, dot, graph_of, square
+from covscan.prove.gradient_types import HESSIAN_PRODUCT
 from covscan.prove.pool import Draw
-
-HESSIAN_PRODUCT = 4
-"""What one product with the Hessian costs, in forward passes: backwards through a forward and a backward pass."""
 
 _ENOUGH = 0.02
 _NOTHING = 1e-7

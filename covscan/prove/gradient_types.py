@@ -7,6 +7,9 @@ concerns several of them uses the same batches at every checkpoint.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+HESSIAN_PRODUCT = 8
+"""What one product with the Hessian costs, in forward passes: 6 to 10 were measured on perceptrons, conv nets and
+transformers, most with attention, which has no fused second derivative."""
 _SIZES, _RATES = 4, 7  # of the steps of a landscape, and of the rates tried where the user's is not known
 
 
@@ -15,7 +18,7 @@ class Effort:
     """How much is evaluated at most. Where there is more of something, that many are taken, evenly spread.
 
     Costs are counted in forward passes over a batch; a backward pass counts as two, and a product with the Hessian as
-    four. See ``most_forwards``.
+    eight. See ``most_forwards``.
     """
 
     layers: int = 12
@@ -46,7 +49,7 @@ class Effort:
         probes = min(self.probes, self.batches)
         products = 1 + (divides and rate_known)
         steps = probes * (3 + 3 * _SIZES + (0 if rate_known else 3 + _RATES))
-        curvature = products * probes * (3 + 4 * self.iterations) + (products - 1) * 3 * self.batches
+        curvature = products * probes * (3 + HESSIAN_PRODUCT * self.iterations) + (products - 1) * 3 * self.batches
         return (
             self.batches * (3 * profiles + (followed - profiles))
             + 1

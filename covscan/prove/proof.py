@@ -161,8 +161,11 @@ def _arm(name: str, outcome: Outcome, base: Outcome, ladder: Ladder, *, at_rate:
         gain_at_rate=_record(gain_at(base, outcome, 0)) if apart and at_rate else None,
         gain_at_base_rate=_record(gain_at(base, outcome, base.best)) if apart else None,
         gain_held_out=_record(_held_out(base, outcome)) if apart else None,
-        speed_up=None if fast is None else fast[0],
-        speed_up_is_least=fast is not None and fast[1],
+        speed_up=None if fast is None else fast.value,
+        speed_up_low=None if fast is None else fast.low,
+        speed_up_high=None if fast is None else fast.high,
+        speed_up_is_least=fast is not None and fast.bound == "at least",
+        speed_up_is_most=fast is not None and fast.bound == "at most",
     )
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from covscan.report.training import Gain
 from covscan.report.types import Tool
 
-PROOF_VERSION = "1.0"
+PROOF_VERSION = "1.1"
 
 Answer = Literal["helps", "helps, as constants would", "makes no difference", "harms", "unresolved"]
 
@@ -39,9 +39,15 @@ class ArmOutcome(Struct, frozen=True, kw_only=True):
     )
     gain_held_out: Annotated[Gain | None, Meta(description="of the held-out loss at the end")] = None
     speed_up: Annotated[
-        float | None, Meta(description="how many times fewer steps reach the lowest loss of the model as it is")
+        float | None,
+        Meta(description="how many times fewer steps reach the lowest loss that this arm and the model as it is reach"),
     ] = None
+    speed_up_low: Annotated[
+        float | None, Meta(description="lower end of a 90 % interval over the seeds, null where that end is open")
+    ] = None
+    speed_up_high: Annotated[float | None, Meta(description="its upper end, null where that end is open")] = None
     speed_up_is_least: Annotated[bool, Meta(description="whether it may be more than that")] = False
+    speed_up_is_most: Annotated[bool, Meta(description="whether it may be less than that")] = False
 
 
 class Proof(Struct, frozen=True, kw_only=True):

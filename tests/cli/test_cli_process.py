@@ -36,6 +36,20 @@ def loaded_by(*words, before=""):
     return set(done.stderr.split())
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_do_not_spin_while_they_wait_unless_the_user_wants_it(given, used):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import os\n" + WATCH.format(words=["--version"]).replace(
+            "sys.exit", "print(os.environ['OMP_WAIT_POLICY'])\nsys.exit")],
+        env=environment | ({"OMP_WAIT_POLICY": given} if given else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == used
+
+
 @pytest.mark.parametrize(
     "words",
     [

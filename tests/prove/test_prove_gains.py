@@ -50,12 +50,80 @@ def test_the_largest_stable_rung_wants_every_seed_finite_and_below_its_start():
     assert largest_stable({0: [good, broken]}, starts) is None
 
 
-def test_the_speed_up_counts_steps_to_the_lowest_loss_of_the_slow_arm():
-    slow = [Curve(tuple(100.0 - step for step in range(100)))]
-    fast = [Curve(tuple(100.0 - 4 * step for step in range(100)))]
-    found = speed_up(slow, fast)
+def falling(speed, steps=200, noise=(), scale=20.0):
+    """A power law run through at ``speed`` times its pace, with one relative error a step."""
+    errors = noise if len(noise) else np.zeros(steps)
+    return Curve(tuple((0.1 + 2.2 / (1 + speed * step / scale) ** 0.7) * (1 + errors[step]) for step in range(steps)))
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.8, 1.0, 1.3, 3.0, 8.0])
+def test_the_speed_up_is_how_many_times_faster_the_same_curve_runs(speed):
+    found = speed_up([falling(1.0)] * 2, [falling(speed)] * 2)
     assert found is not None
-    assert found[0] == pytest.approx(4, rel=0.2)
-    assert not found[1]
-    assert speed_up(fast, slow) is None
-    assert speed_up(slow, [Curve((0.0,) * 100)]) == (100, True)
+    assert found.value == pytest.approx(speed, rel=0.06)
+    assert found.bound == "exactly"
+    assert (found.low, found.high) == pytest.approx((found.value, found.value))  # seeds that agree leave no room
+
+
+def test_which_arm_is_called_the_faster_one_does_not_matter():
+    there, back = speed_up([falling(1.0)], [falling(2.0)]), speed_up([falling(2.0)], [falling(1.0)])
+    assert there is not None
+    assert back is not None
+    assert there.value * back.value == pytest.approx(1)
+    assert there.low is there.high is back.low is back.high is None  # of one seed
+
+
+@pytest.mark.parametrize(("speed", "seeds"), [(0.7, 5), (1.0, 3), (1.2, 5), (4.0, 3)])
+def test_its_interval_holds_the_true_speed_up_about_nine_times_in_ten(speed, seeds):
+    held = 0
+    for number in range(50):
+        drawing = np.random.default_rng([number, seeds])
+        slow, fast = [], []
+        for _ in range(seeds):
+            noise, scale = drawing.normal(0, 0.1, 200), 20 * math.exp(drawing.normal(0, 0.1))
+            slow.append(falling(1.0, noise=noise, scale=scale))
+            fast.append(falling(speed * math.exp(drawing.normal(0, 0.15)), noise=noise, scale=scale))
+        found = speed_up(slow, fast)
+        held += found.low <= speed <= found.high
+    assert 40 <= held <= 49
+
+
+def test_the_interval_is_a_jackknife_in_the_logarithm():
+    slow, fast = [falling(1.0)] * 4, [falling(speed) for speed in (2.0, 2.4, 2.9, 3.5)]
+    found = speed_up(slow, fast)
+    parts = [math.log(speed_up(slow[1:], fast[:out] + fast[out + 1 :]).value) for out in range(4)]
+    error = math.sqrt(3 / 4 * sum((part - np.mean(parts)) ** 2 for part in parts))
+    reach = stats.t.ppf(0.95, 3) * error
+    assert (found.low, found.high) == pytest.approx(
+        (found.value * math.exp(-reach), found.value * math.exp(reach)), rel=1e-3
+    )
+
+
+def test_an_arm_that_is_there_at_once_gains_at_least_that_much_and_the_upper_end_is_open():
+    found = speed_up([falling(1.0)] * 3, [Curve((0.01,) * 200)] * 3)
+    assert (found.bound, found.high) == ("at least", None)
+    assert found.value == found.low > 100
+    back = speed_up([Curve((0.01,) * 200)] * 3, [falling(1.0)] * 3)
+    assert (back.bound, back.low) == ("at most", None)
+    assert back.value == back.high == pytest.approx(1 / found.value)
+
+
+def test_one_seed_that_opens_an_end_opens_that_of_all():
+    fast = [falling(40.0), falling(40.0), Curve((0.01,) * 200)]
+    found = speed_up([falling(1.0)] * 3, fast)
+    assert found.bound == "exactly"
+    assert speed_up([falling(1.0)] * 2, [Curve((0.01,) * 200)] * 2).high is None
+    assert found.low is not None
+    two = speed_up([falling(1.0)] * 2, [falling(1.0), Curve((0.01,) * 200)])
+    assert (two.bound, two.high) == ("exactly", None)
+    assert two.low is not None
+
+
+def test_steps_at_which_a_seed_is_not_finite_do_not_count():
+    broken = Curve((*falling(1.0).losses[:100], *[math.nan] * 100))
+    found = speed_up([falling(1.0)] * 2, [broken, falling(1.0)])
+    assert found.value == pytest.approx(1, rel=0.01)
+    assert speed_up([Curve((math.nan,) * 9)], [Curve((1.0,) * 9)]) is None
+    assert speed_up([Curve((1.0,) * 9)], [Curve((math.nan,) * 9)]) is None
+    same = speed_up([Curve((1.0,) * 9)] * 2, [Curve((1.0,) * 9)] * 2)
+    assert (same.value, same.bound, same.low, same.high) == (1, "exactly", 1, 1)

@@ -93,16 +93,18 @@ def test_a_budget_too_small_for_a_trial_gives_a_probe_and_says_so():
     )
 
 
-def test_a_budget_for_some_places_trains_those_that_promise_most_and_says_how_many_are_left():
+@pytest.mark.parametrize(
+    ("left", "which"), [(1, "1 place that promised least {} was"), (2, "2 places that promised least {} were")]
+)
+def test_a_budget_for_some_places_trains_those_that_promise_most_and_says_how_many_are_left(left, which):
     places = tuple(Insertion(str(2 * layer), "after", "BatchNorm1d", 16, 1) for layer in range(5))
-    budget = next(steps for steps in range(100, 1000) if 0 < affordable(steps, 5) < 5)
+    budget = next(steps for steps in range(100, 10_000) if affordable(steps, 5) == 5 - left)
     found, _ = gathered(Question(places, {}, places, places[-1].place), plain(depth=5), trial_steps=budget)
-    left = 5 - affordable(budget, 5)
     assert [each.gain is None for each in found.places] == [False] * (5 - left) + [True] * left
     least = min(each.probe.value for each in found.places[: 5 - left])
     assert all(each.probe.value <= least for each in found.places[5 - left :])
     (note,) = found.notes
-    assert note.startswith(f"{left} places that promised least in the one-step probe were not trained")
+    assert note.startswith(f"{which.format('in the one-step probe')} not trained")
 
 
 @pytest.mark.parametrize(("evidence", "begins"), [(None, "Neither a training trial nor"), ("probe", "Not even")])

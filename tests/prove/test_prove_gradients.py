@@ -218,7 +218,7 @@ def test_the_cost_is_told_bounded_and_the_same_each_time(problem):
     assert sum(told) == found.spent_forwards
     profiles = 4 * 3 * 4 + 1
     pairs = 3 * 3 * 4 * 3
-    landscapes = 3 * 2 * (6 + 3 * 4 + 4 * 12)
+    landscapes = 3 * 2 * (6 + 3 * 4 + 8 * 12)
     assert effort.most_forwards(4, 3, rate_known=True) == profiles + pairs + landscapes
     assert found.spent_forwards <= profiles + pairs + landscapes
     assert measure(model, states, inputs, targets) == found

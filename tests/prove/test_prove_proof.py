@@ -74,6 +74,7 @@ def test_a_normalization_helps_a_network_that_loses_its_signal(deep):
     assert norm.gain.value > 0.1
     assert norm.gain.low > 0.02
     assert norm.speed_up > 1
+    assert norm.speed_up_low < norm.speed_up < norm.speed_up_high
     assert base.gain is base.speed_up is None
     assert affine.gain is not None
     assert warm.gain is not None

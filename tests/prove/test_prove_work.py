@@ -38,6 +38,26 @@ def test_operations_are_counted_forward_and_backward():
     assert more.flops == few.flops
 
 
+class Reader(nn.Module):
+    """Reads eight steps of eight numbers with a recurrent layer."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.inner = kind(8, 16, batch_first=True)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x):
+        return self.head(self.inner(x.view(-1, 8, 8))[0][:, -1])
+
+
+def test_an_lstm_which_torch_runs_in_one_piece_is_counted_as_other_recurrent_layers_are():
+    fused = torch._C._get_mkldnn_enabled()
+    lstm, gru = step_work(bench_of(Reader(nn.LSTM))), step_work(bench_of(Reader(nn.GRU)))
+    assert lstm.flops / gru.flops == pytest.approx(4 / 3, rel=0.05)  # four gates and three
+    assert lstm.calls > 8 * 10
+    assert torch._C._get_mkldnn_enabled() == fused
+
+
 def test_the_same_step_is_counted_the_same_and_leaves_nothing_behind():
     bench = bench_of()
     before = {name: value.clone() for name, value in bench.model.state_dict().items()}
@@ -51,6 +71,7 @@ def test_a_step_takes_longer_with_more_products_and_with_more_calls():
     assert Work(10**9, 100).seconds > Work(10**8, 100).seconds > Work(10**8, 10).seconds > 0
     assert Work(10**9, 100).small is False
     assert Work(10**7, 100).small is True
+    assert Work(880_803_840, 242).small is True  # the transformer of samples/
     assert step_work(bench_of(plain(depth=2))).small
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from report_factory import gain
 
@@ -34,6 +35,8 @@ def proof(**changes):
         gain_at_rate=gain(0.3),
         gain_at_base_rate=gain(0.28),
         speed_up=4.2,
+        speed_up_low=3.1,
+        speed_up_high=5.6,
     )
     affine = ArmOutcome(
         name="fixed affine",
@@ -90,7 +93,7 @@ def test_everything_that_a_reader_needs_is_there():
     assert row("BatchNorm1d", shown).split("  ")[0] == "BatchNorm1d"
     assert "-41 % [-47, -35]" in row("BatchNorm1d", shown)
     assert "-30 % [-36, -24]" in row("BatchNorm1d", shown)
-    assert "4.20x" in row("BatchNorm1d", shown)
+    assert "4.20x [3.10, 5.60]" in row("BatchNorm1d", shown)
     assert row("BatchNorm1d", shown).endswith("3.16")
     assert "1.75" in row("as it is", shown)
     assert "the highest learning rate tried" in shown
@@ -101,6 +104,21 @@ def test_arms_that_diverge_or_are_fast_from_the_start_say_so():
     assert "diverged" in affine
     assert ">1.00x" in affine
     assert affine.endswith("none")
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"speed_up": 4.2}, " 4.20x "),
+        ({"speed_up": 60.0, "speed_up_low": 31.0, "speed_up_is_least": True}, " >60.0x [31.0 or more] "),
+        ({"speed_up": 0.02, "speed_up_high": 0.03, "speed_up_is_most": True}, " <0.020x [0.030 or less] "),
+        ({"speed_up": None}, " 1.25                 3.16"),
+    ],
+)
+def test_an_interval_of_the_speed_up_may_be_open(known, said):
+    base, norm, _ = proof().arms
+    changed = msgspec.structs.replace(norm, **({"speed_up_low": None, "speed_up_high": None} | known))
+    assert said in row("BatchNorm1d", text(proof(arms=[base, changed])))
 
 
 def test_without_a_rate_of_the_users_the_bases_best_one_is_compared():

@@ -41,6 +41,16 @@ def test_without_a_rate_none_is_compared():
     assert "loss area" in shown
 
 
+def test_where_no_place_was_trained_at_the_users_rate_that_is_said():
+    found = trained()
+    far = [replace(each, gain_at_rate=None) for each in found.candidates]
+    assert "at your rate  " in text(found)
+    assert "No place was trained at your rate" not in text(found)
+    shown = text(replace(found, candidates=far))
+    assert "at your rate  " not in shown
+    assert "No place was trained at your rate 0.1: the best ones lie too far from it." in shown
+
+
 def test_what_was_not_tried_is_not_named():
     shown = text(changed(everywhere=None, last_only=None, rivals={}))
     assert "A normalization behind every layer" not in shown

@@ -21,7 +21,8 @@ ANSWERS = {
 }
 CAUTION = (
     "Gain: change of the area under the training loss, each arm at its best rate, chosen on the other seeds, with a "
-    "90 % interval over the seeds; less is better. It is about the speed and stability of optimization."
+    "90 % interval over the seeds; less is better. Speed-up: how many times fewer steps reach the lowest "
+    "loss that both arms reach. It is about the speed and stability of optimization."
 )
 
 DISPENSABLE = ("area", "stable to", "speed-up", "at your rate", "at the base's rate")
@@ -79,7 +80,6 @@ def _table(proof: Proof) -> Table:
 def _row(arm: ArmOutcome, *, known: bool) -> tuple[Line, ...]:
     best = next(rung for rung in arm.rungs if rung.rate == arm.best_rate)
     held = [loss for loss in best.held_out if loss is not None]
-    faster = "" if arm.speed_up is None else f"{'>' if arm.speed_up_is_least else ''}{compact(arm.speed_up)}x"
     return (
         line(Span(printable(arm.name), "name")),
         line(f"{arm.best_rate:.3g}"),
@@ -87,9 +87,23 @@ def _row(arm: ArmOutcome, *, known: bool) -> tuple[Line, ...]:
         line(change(arm.gain)),
         line(change(arm.gain_at_rate if known else arm.gain_at_base_rate)),
         line(compact(sum(held) / len(held)) if len(held) == len(best.held_out) else "diverged"),
-        line(faster),
+        line(_faster(arm)),
         line("none" if arm.largest_stable_rate is None else f"{arm.largest_stable_rate:.3g}"),
     )
+
+
+def _faster(arm: ArmOutcome) -> str:
+    """``2.40x [1.90, 3.10]``, with "or more" and "or less" where an end is open; nothing where nothing is known."""
+    if arm.speed_up is None:
+        return ""
+    sign = ">" if arm.speed_up_is_least else "<" if arm.speed_up_is_most else ""
+    value = f"{sign}{compact(arm.speed_up)}x"
+    low, high = (None if end is None else compact(end) for end in (arm.speed_up_low, arm.speed_up_high))
+    if low is not None and high is not None:
+        return f"{value} [{low}, {high}]"
+    if low is None and high is None:
+        return value
+    return f"{value} [{low} or more]" if high is None else f"{value} [{high} or less]"
 
 
 def _chart(proof: Proof, look: Look) -> str:

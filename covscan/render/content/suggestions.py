@@ -16,6 +16,7 @@ TIERS = {
     "trial": "a short training trial",
 }
 TRAINED = "Changes of the loss with 90 % intervals: less is better. Each arm is taken at its best learning rate."
+ELSEWHERE = "the best ones lie too far from it."
 VERDICTS: dict[str, Tone] = {"recommended": "good", "would likely harm": "error", "worth testing": "info"}
 DISPENSABLE = ("after one step", "at your rate", "normalization")
 """What a narrow terminal does without."""
@@ -109,7 +110,8 @@ def _tried(
 ) -> Section:
     """The best places with what training there gave."""
     assert report.trials is not None
-    trained, known = report.trials.tier == "trial", report.trials.rate is not None
+    trained, rate = report.trials.tier == "trial", report.trials.rate
+    known = rate is not None and any(candidate.gain_at_rate is not None for candidate in best)
     columns = [Column("", "right"), Column("site"), Column("where"), Column("normalization"), Column("verdict")]
     columns += [Column("loss area", "right")] if trained else []
     columns += [Column("at your rate", "right")] if trained and known else []
@@ -128,7 +130,10 @@ def _tried(
         rows.append((*cells, line(change(candidate.one_step))))
     title = f"Candidates: best {len(shown)} of {len(best)}" if len(shown) < len(best) else "Candidates"
     table = narrowed(Table(tuple(columns), tuple(rows)), look, DISPENSABLE)
-    return Section(title, (*table, Items((line(Span(TRAINED, "faint")),))))
+    said = [line(Span(TRAINED, "faint"))]
+    if trained and rate is not None and not known:
+        said.append(line(Span(f"No place was trained at your rate {rate:g}: {ELSEWHERE}", "faint")))
+    return Section(title, (*table, Items(tuple(said))))
 
 
 def _row(place: int, candidate: Candidate, names: dict[str, Span]) -> tuple[Line, ...]:
