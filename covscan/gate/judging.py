@@ -1,7 +1,6 @@
 """A report and a policy give a report with a verdict."""
 
 import datetime as dt
-from collections.abc import Sequence
 
 from msgspec import structs
 
@@ -17,22 +16,26 @@ from covscan.registry import resolve
 from covscan.report.gate import BaselineResult, Gate
 from covscan.report.types import SCHEMA_VERSION, Finding, Report
 
+IGNORED = "left out by select or ignore"
+
 
 def judge(report: Report, policy: Policy, today: dt.date, baseline: BaselineResult | None = None) -> Report:
-    """The report with ``gate`` filled in, suppressed findings marked with their reason, and COV9xx findings appended.
+    """The report with ``gate`` filled in and COV9xx findings appended; findings that don't count bear the reason.
 
     What an earlier gate left in the report is taken out first, so that judging twice gives the same. Nothing else of
-    the report changes: findings that were ignored stay, and ``Gate.ignored`` counts them. ``baseline`` is what the
-    comparison with one gave, None where none was asked for. The result has this version's schema.
+    the report changes: findings that were ignored stay, marked as suppressed ones are, and ``Gate.ignored`` counts
+    them. ``baseline`` is what the comparison with one gave, None where none was asked for. The result has this
+    version's schema.
     """
     plain = ungated(report)
-    findings, suppressions = suppress(plain.findings, policy.suppressions, today)
-    counting = _counting(findings, policy)
+    suppressed, suppressions = suppress(plain.findings, policy.suppressions, today)
+    findings = [_marked(each, policy) for each in suppressed]
+    counting = [each for each in findings if each.suppressed is None]
     judged = Judged(
         report=structs.replace(plain, findings=findings),
         policy=policy,
         counting=tuple(counting),
-        ignored=sum(each.suppressed is None for each in findings) - len(counting),
+        ignored=sum(each.suppressed is None for each in suppressed) - len(counting),
         budgets=tuple(
             judge_budget(name, budget, plain, counting, policy.min_samples) for name, budget in policy.budgets
         ),
@@ -46,12 +49,16 @@ def judge(report: Report, policy: Policy, today: dt.date, baseline: BaselineResu
 def counted(report: Report, policy: Policy, today: dt.date) -> Report:
     """The report with those of its findings alone that count in a verdict: what a baseline is compared with."""
     plain = ungated(report)
-    findings, _ = suppress(plain.findings, policy.suppressions, today)
-    return structs.replace(plain, findings=_counting(findings, policy))
+    suppressed, _ = suppress(plain.findings, policy.suppressions, today)
+    marked = [_marked(each, policy) for each in suppressed]
+    return structs.replace(plain, findings=[each for each in marked if each.suppressed is None])
 
 
-def _counting(findings: Sequence[Finding], policy: Policy) -> list[Finding]:
-    return [each for each in findings if each.suppressed is None and not ignored(each, policy)]
+def _marked(finding: Finding, policy: Policy) -> Finding:
+    """The finding with the reason why it does not count, where it is ignored: formats for CI know no other mark."""
+    if finding.suppressed is not None or not ignored(finding, policy):
+        return finding
+    return structs.replace(finding, suppressed=IGNORED)
 
 
 def ungated(report: Report) -> Report:

@@ -49,7 +49,7 @@ class BudgetResult(Struct, frozen=True, kw_only=True):
 class Regression(Struct, frozen=True, kw_only=True):
     """A value that grew beyond what the baseline tolerates."""
 
-    site: Annotated[str | None, Meta(description="null for a count of findings")]
+    site: Annotated[str | None, Meta(description="null for a finding about the whole run")]
     position: Annotated[str | None, Meta(description="its position")]
     subject: Annotated[str, Meta(description="measure or statistic, or a finding's code")]
     span: Annotated[

@@ -53,10 +53,10 @@ def test_the_gates_own_findings_are_not_told_twice():
 def test_suppressed_findings_come_last_with_their_reason():
     shown = text(gated())
     found = shown[shown.index("Findings: ") : shown.index("Suggestions")]
-    assert found.startswith("Findings: 2 warnings, 1 info, 1 suppressed\n")
-    assert "suppressed (gates are meant to be sure): 37 %" in found.strip().splitlines()[-1]
+    assert found.startswith("Findings: 2 warnings, 1 info, 1 not counted\n")
+    assert "not counted (gates are meant to be sure): 37 %" in found.strip().splitlines()[-1]
     colored = render(gated(), "text", Look(color=True))
-    assert "\x1b[2msuppressed (gates are meant to be sure)" in colored
+    assert "\x1b[2mnot counted (gates are meant to be sure)" in colored
 
 
 def test_what_is_suppressed_is_not_what_to_read_about_first():
@@ -65,7 +65,7 @@ def test_what_is_suppressed_is_not_what_to_read_about_first():
     assert "covscan rule COV204" in text(judge(made, by, TODAY))
     all_of_them = Policy(suppressions=(Suppression(codes=["*"], reason="known"),))
     shown = text(judge(made, all_of_them, TODAY))
-    assert "Findings: 4 suppressed" in shown
+    assert "Findings: 4 not counted" in shown
     assert "covscan rule" not in shown
 
 

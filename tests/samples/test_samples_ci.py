@@ -16,7 +16,7 @@ ACTION = ROOT / ".github" / "actions" / "check" / "action.yml"
 CI = ROOT / "samples" / "ci"
 REPORT = ROOT / "samples" / "digits-sigmoid" / "report-plain.json"
 
-# In place of ``covscan check``, which nothing here depends on: draws the report that it would have measured.
+# In place of ``covscan check`` where its exit code is to be chosen: draws the report that it would have measured.
 CHECK = """\
 import json, os, sys
 with open(os.environ["RECORD"], "a") as record:
@@ -37,7 +37,6 @@ with open(os.environ["RECORD"], "a") as record:
 from covscan.cli.entry import run
 sys.exit(run(sys.argv[1:]))
 """
-GATE = CHECK  # once covscan check is there: GATE = REAL
 PIP = """\
 import json, os, sys
 with open(os.environ["RECORD"], "a") as record:
@@ -59,7 +58,7 @@ def runner(tmp_path):
 @pytest.fixture
 def gate(runner):
     """The same machine with the covscan that is to judge."""
-    (runner.programs / "covscan").write_text(f"#!{sys.executable}\n{GATE}", encoding="utf-8")
+    (runner.programs / "covscan").write_text(f"#!{sys.executable}\n{REAL}", encoding="utf-8")
     return runner
 
 

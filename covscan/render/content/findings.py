@@ -70,7 +70,7 @@ def _row(finding: Finding, shown: dict[str, Span], look: Look) -> tuple[Line, ..
     glyph = look.glyphs.severities[RANK[finding.severity]]
     site = shown[finding.site] if finding.site else Span("whole run", "faint")
     if finding.suppressed is not None:
-        why = f"suppressed ({printable(finding.suppressed)}): {printable(finding.message)}"
+        why = f"not counted ({printable(finding.suppressed)}): {printable(finding.message)}"
         faint = (f"{glyph} {finding.severity}", finding.code, site.text, why)
         return tuple(line(Span(text, "faint")) for text in faint)
     return (
@@ -86,4 +86,4 @@ def _count(findings: Sequence[Finding]) -> str:
     plural = {"error": "errors", "warning": "warnings", "info": "info"}
     counts = [counted(severities.count(name), name, plural[name]) for name in RANK if name in severities]
     suppressed = len(findings) - len(severities)
-    return ", ".join(counts + ([f"{suppressed} suppressed"] if suppressed else []))
+    return ", ".join(counts + ([f"{suppressed} not counted"] if suppressed else []))
