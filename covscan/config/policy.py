@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from covscan.report.gate import Level, Over, Span
 from covscan.report.types import Severity
@@ -25,7 +25,9 @@ class Budget(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_f
     severity: Annotated[
         Severity | None, Meta(description="count findings of this severity and graver ones; all where it is not given")
     ] = None
-    sites: Annotated[list[str], Meta(description="globs of site names that are judged")] = ["*"]
+    sites: Annotated[list[str], Meta(description="globs of site names that are judged")] = field(
+        default_factory=lambda: ["*"]
+    )
     span: Annotated[
         Span,
         Meta(description="of a measure: from the first checkpoint to the last, between neighbours, or any pair"),
@@ -43,8 +45,8 @@ class Budget(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_f
     )
     min: Annotated[float | None, Meta(description="lower limit, likewise")] = None
     min_samples: Annotated[
-        int | None,
-        Meta(description="with fewer samples nothing is judged; that of [check] where it is not given", ge=1),
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="with fewer samples nothing is judged; that of [check] where it is not given"),
     ] = None
 
 
@@ -53,7 +55,7 @@ class Suppression(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkn
 
     codes: Annotated[list[str], Meta(description="codes or globs of codes", min_length=1)]
     reason: Annotated[str, Meta(description="why they do not count; reported beside them", min_length=1)]
-    sites: Annotated[list[str], Meta(description="globs of site names")] = ["*"]
+    sites: Annotated[list[str], Meta(description="globs of site names")] = field(default_factory=lambda: ["*"])
     expires: Annotated[dt.date | None, Meta(description="last day on which it holds")] = None
 
 
@@ -65,21 +67,28 @@ class Tolerances(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkno
         str | None,
         Meta(description="read the file from this git revision, so that a change cannot rewrite its own bar"),
     ] = None
-    measures: Annotated[list[str], Meta(description="globs of measures that are compared")] = [
-        "gaussian_w2",
-        "standardized_mean_difference",
-        "absolute_log_variance_ratio",
-        "excess_shift",
-    ]
-    statistics: Annotated[list[str], Meta(description="globs of statistics at the last checkpoint, likewise")] = [
-        "dead_channels",
-        "saturated_share",
-        "nonfinite_share",
-    ]
+    measures: Annotated[list[str], Meta(description="globs of measures that are compared")] = field(
+        default_factory=lambda: [
+            "gaussian_w2",
+            "standardized_mean_difference",
+            "absolute_log_variance_ratio",
+            "excess_shift",
+        ]
+    )
+    statistics: Annotated[list[str], Meta(description="globs of statistics at the last checkpoint, likewise")] = field(
+        default_factory=lambda: [
+            "dead_channels",
+            "saturated_share",
+            "nonfinite_share",
+        ]
+    )
     relative: Annotated[
-        float | None, Meta(description="share of the baseline's value; measured noise where neither is given", ge=0)
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="share of the baseline's value; measured noise where neither is given"),
     ] = None
-    absolute: Annotated[float | None, Meta(description="in the unit of the measure, likewise", ge=0)] = None
+    absolute: Annotated[
+        Annotated[float, Meta(ge=0)] | None, Meta(description="in the unit of the measure, likewise")
+    ] = None
 
 
 FailOn = Literal["error", "warning", "info", "never"]
@@ -97,7 +106,9 @@ class Check(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fi
     site_ignores: Annotated[
         dict[str, list[str]], Meta(description="by glob of site names: codes or globs of codes that do not count there")
     ] = {}
-    min_samples: Annotated[int | None, Meta(description="with fewer samples no budget is judged", ge=1)] = None
+    min_samples: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="with fewer samples no budget is judged")
+    ] = None
 
 
 class Policy(Struct, frozen=True, kw_only=True):
