@@ -95,7 +95,7 @@ FailOn = Literal["error", "warning", "info", "never"]
 
 
 class Check(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """The table ``[check]``: what counts, and from which severity on; None where it is left to the default."""
+    """What counts, and from which severity on; what is left out has its default."""
 
     preset: Annotated[
         str | None, Meta(description="budgets to start from; those of [budgets] replace them by name")
