@@ -2,25 +2,26 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.publish import publish
+from covscan.cli.settings import read_config, read_settings
 from covscan.cli.streams import payload_only
-from covscan.cli.values import read_settings, read_threshold, read_wishes
+from covscan.cli.values import read_threshold, read_wishes
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
 from covscan.render import check_format
 from covscan.report.types import Report
 
 
-def run(words: Mapping[str, Any]) -> int:
-    """Run the command; ``words`` are its parameters. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     failing = read_threshold(words["fail_on"])
     check_format(words["form"])
-    settings = read_settings(words)
+    settings = read_settings(words, said, read_config(words))
     _check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:

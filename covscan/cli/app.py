@@ -90,11 +90,14 @@ def analyze(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
     from covscan.cli.analyze import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -123,11 +126,14 @@ def sites(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """List what can be tapped in a model: shapes, channel axis, and what is normalized already."""
     from covscan.cli.sites import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code or a name, as COV203.")]
@@ -246,14 +252,17 @@ def insert(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Put a normalization into a checkpoint so that the network computes what it did, and verify that.
 
     A PyTorch checkpoint becomes a state_dict and a file with the factory that takes it; an ONNX file becomes another.
     """
     from covscan.cli.insert import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -305,11 +314,14 @@ def prove(
     quiet: options.Quiet = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Train a little with and without a normalization, over learning rates and seeds, and say what it gains."""
     from covscan.cli.prove import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 def command() -> Any:
