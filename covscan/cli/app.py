@@ -192,6 +192,60 @@ def schema() -> None:
     raise typer.Exit(print_schema())
 
 
+Show = Annotated[bool, typer.Option("--show", help="Say what is in force, and from where; so without it.")]
+ConfigSchema = Annotated[
+    bool, typer.Option("--schema", help="Print the JSON Schema of covscan.toml, for editors, instead.")
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Show the settings in force and where each came from.",
+    epilog="""\b
+Examples:
+  covscan config --show
+  covscan config --samples 64 -f json
+  covscan config --schema > covscan.schema.json""",
+)
+def config(
+    context: typer.Context,
+    show: Show = False,
+    schema: ConfigSchema = False,
+    form: options.ShortFormat = "text",
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+    checkpoints: options.Checkpoints = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+) -> None:
+    """Show each setting, its value, and where it came from: a flag, the configuration file, or a default."""
+    from covscan.cli.config import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
 @app.command(cls=GroupedCommand, short_help="Show what is installed and which devices there are.")
 def doctor(
     context: typer.Context,

@@ -12,7 +12,7 @@ from covscan.config.places import TABLES, Places
 from covscan.config.policy import Budget, Check, Suppression, Tolerances
 from covscan.config.relative import from_folder, moved
 from covscan.config.toml_file import read_toml
-from covscan.config.toml_lines import key_lines
+from covscan.config.toml_lines import Key, key_lines
 from covscan.errors import UsageError, raise_collected
 
 NAME = "covscan.toml"
@@ -34,8 +34,20 @@ class Config:
     suppressions: tuple[Suppression, ...] = ()
     baseline: Tolerances | None = None
     """None where the file has no such table."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """All of it as the file gives it."""
     places: Places = field(default_factory=Places)
     """Where its keys stand."""
+
+    def gives(self, key: Key) -> bool:
+        """Whether the file says something under a key, and does not leave it to a default."""
+        found: Any = self.content
+        try:
+            for part in key:
+                found = found[part]
+        except (KeyError, TypeError):
+            return False
+        return True
 
 
 def find_config() -> Path | None:
@@ -104,6 +116,7 @@ def _checked(content: Any, path: Path, checker: Checker) -> Config:
         budgets=budgets,
         suppressions=tuple(suppressions),
         baseline=Tolerances(**baseline or {}) if "baseline" in tables else None,
+        content=tables,
         places=checker.places,
     )
 

@@ -100,7 +100,9 @@ class Check(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fi
     preset: Annotated[
         str | None, Meta(description="budgets to start from; those of [budgets] replace them by name")
     ] = None
-    fail_on: Annotated[FailOn | None, Meta(description="findings from this severity on fail the gate")] = None
+    fail_on: Annotated[
+        FailOn | None, Meta(description="findings from this severity on fail the gate: error, warning, info or never")
+    ] = None
     select: Annotated[list[str], Meta(description="codes or globs of codes that count; empty for all")] = []
     ignore: Annotated[list[str], Meta(description="codes or globs of codes that do not count")] = []
     site_ignores: Annotated[
