@@ -8,7 +8,7 @@ from typing import Any
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.publish import publish
 from covscan.cli.settings import read_config, read_settings
-from covscan.cli.streams import payload_only
+from covscan.cli.streams import Wishes, payload_only
 from covscan.cli.values import read_threshold, read_wishes
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
@@ -22,18 +22,25 @@ def run(words: Mapping[str, Any], said: Set[str]) -> int:
     failing = read_threshold(words["fail_on"])
     check_format(words["form"])
     settings = read_settings(words, said, read_config(words))
-    _check_complete(settings)
+    check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:
-        from covscan.cli.progress import watch
-        from covscan.pipeline import analyze
-
-        report = analyze(settings, progress=watch(quiet=words["quiet"], wishes=wishes), command=_command())
+        report = measure(settings, wishes, quiet=words["quiet"])
         publish(report, words["form"], outputs, wishes, stdout)
     return verdict(report, failing)
 
 
-def _check_complete(settings: Settings) -> None:
+def measure(settings: Settings, wishes: Wishes, *, quiet: bool) -> Report:
+    """Run the measurement, telling how far it is unless that is not wanted."""
+    from covscan.cli.progress import watch
+    from covscan.pipeline import analyze
+
+    command = shlex.join(["covscan", *sys.argv[1:]])
+    return analyze(settings, progress=watch(quiet=quiet, wishes=wishes), command=command)
+
+
+def check_complete(settings: Settings) -> None:
+    """Raise UsageError where there is nothing to measure or nothing to measure it on."""
     errors: list[CovscanError] = []
     if not settings.checkpoints:
         errors.append(
@@ -52,10 +59,6 @@ def _check_complete(settings: Settings) -> None:
             )
         )
     raise_collected(errors)
-
-
-def _command() -> str:
-    return shlex.join(["covscan", *sys.argv[1:]])
 
 
 def verdict(report: Report, failing: tuple[str, ...]) -> int:

@@ -192,6 +192,80 @@ def schema() -> None:
     raise typer.Exit(print_schema())
 
 
+ConfigTarget = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="The file to write; - prints."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", rich_help_panel=options.OUTPUT, help="Replace the file if it is there already.")
+]
+EarlierReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=options.OUTPUT,
+        help="Take settings and budgets from what analyze -o json=PATH wrote, without measuring.",
+    ),
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Write a covscan.toml with budgets measured from a model.",
+    epilog="""\b
+Examples:
+  covscan init --model nets.py:build --data sample.npz runs/
+  covscan init --report report.json
+  covscan init -o -
+\b
+Exit codes:
+  0 written   2 something to correct, nothing written   3 a bug in covscan
+  4 nothing could be measured   130 interrupted""",
+)
+def init(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    report: EarlierReport = None,
+    output: ConfigTarget = "covscan.toml",
+    force: Force = False,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    quiet: options.Quiet = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+) -> None:
+    """Write a commented covscan.toml: the settings given here, and budgets with headroom above what is measured.
+
+    Without checkpoints nothing is measured: the file holds what the folder seems to hold, commented out.
+    """
+    from covscan.cli.init import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
 Show = Annotated[bool, typer.Option("--show", help="Say what is in force, and from where; so without it.")]
 ConfigSchema = Annotated[
     bool, typer.Option("--schema", help="Print the JSON Schema of covscan.toml, for editors, instead.")

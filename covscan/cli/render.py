@@ -16,9 +16,10 @@ def run(words: Mapping[str, Any]) -> int:
     """Run the command; ``words`` are its parameters. Returns the exit code."""
     check_format(words["form"])
     outputs = parse_outputs(words["output"] or ())
-    publish(_read(words["report"]), words["form"], outputs, read_wishes(words), sys.stdout)
+    publish(read_report(words["report"]), words["form"], outputs, read_wishes(words), sys.stdout)
     return ExitCode.OK
 
 
-def _read(path: str) -> Report:
+def read_report(path: str) -> Report:
+    """Read a report from a file, or from standard input where the path is ``-``."""
     return from_json(sys.stdin.buffer.read(), "standard input") if path == "-" else read(path)

@@ -72,8 +72,8 @@ def write_config(
     settings: Mapping[str, Any],
     guesses: Mapping[str, Any],
     proposals: Sequence[Proposal],
-    *,
     how: str = "",
+    *,
     trust: bool = False,
 ) -> str:
     """The text of a covscan.toml.
@@ -82,13 +82,13 @@ def write_config(
     of ``guesses``, its default, or an example. ``proposals`` become the budgets, ``how`` says where they come from.
     """
     parts = [HEAD, _measurement(_values(settings), _values(guesses)), TRUST if trust else "", _check()]
-    parts += ["\n".join(_comment(how)) + "\n\n" + budgets_text(proposals) if proposals else "", TAIL]
+    parts += [budgets_text(proposals, how), TAIL]
     return "\n".join(part for part in parts if part)
 
 
-def budgets_text(proposals: Sequence[Proposal]) -> str:
-    """Budgets as tables to paste."""
-    return "\n".join(_budget(each) for each in proposals)
+def budgets_text(proposals: Sequence[Proposal], how: str) -> str:
+    """Budgets as tables to paste, below a comment of where they come from; empty where there are none."""
+    return "\n".join(["\n".join(_comment(how)) + "\n", *map(_budget, proposals)]) if proposals else ""
 
 
 def _budget(proposal: Proposal) -> str:
