@@ -111,9 +111,7 @@ def _written(target: Path | None, report: Report | None, config: Config) -> Iter
 def _open_questions(given: Mapping[str, Any], guesses: Mapping[str, Any], report: Report | None) -> Iterator[str]:
     """What the user should look at before the file is of use."""
     if guesses:
-        found = ", ".join(
-            f"{name} {value[0] if isinstance(value, tuple) else value}" for name, value in guesses.items()
-        )
+        found = ", ".join(f"{name} {''.join(value)}" for name, value in guesses.items())
         yield f"Guessed by the names of files: {found}. Check them, and take away the # in front."
     elif not {"checkpoints", "data"} <= given.keys():
         yield "Nothing here looks like checkpoints or sample data: fill in model, checkpoints and data."

@@ -30,6 +30,8 @@ EXAMPLES: dict[str, Any] = {
     "trial-steps": 2000,
 }
 """What stands behind the # of a key that nobody gave and that has no default."""
+GROUPS = {"data", "device", "loss"}
+"""Keys that an empty line sets off from those before."""
 CHECK_EXAMPLES: dict[str, Any] = {
     "preset": "standard",
     "fail-on": "error",
@@ -40,10 +42,13 @@ CHECK_EXAMPLES: dict[str, Any] = {
 }
 
 HEAD = """\
-# What covscan measures, and what must hold. Keys at the top level are the names of flags; a flag on the
-# command line wins. Paths are relative to this file. "covscan config" shows what is in force, and from where.
-# For completion and checks in an editor (taplo, Even Better TOML): covscan config --schema > covscan.schema.json,
-# and this as the first line:  #:schema ./covscan.schema.json
+# What covscan measures, and what must hold. Keys at the top level are the names of flags; a flag on
+# the command line wins. Paths are relative to this file. What is in force, and from where:
+#     covscan config
+# For completion and checks in an editor (taplo, Even Better TOML), run the next line and make the
+# one below it the first line of this file:
+#     covscan config --schema > covscan.schema.json
+#     #:schema ./covscan.schema.json
 """
 TRUST = "# These checkpoints need --trust on the command line: a file cannot allow them to run code.\n"
 TAIL = """\
@@ -120,6 +125,7 @@ def _measurement(given: Mapping[str, Any], guesses: Mapping[str, Any]) -> str:
     rows: list[str] = []
     defaults = {key: value for key, value in _values(_settings_defaults()).items() if value not in (None, [], {})}
     for key, description in _descriptions(Measurement).items():
+        rows += [""] * (key in GROUPS)
         rows += _comment(description)
         if key in given:
             rows.append(_assigned(key, given[key]))
