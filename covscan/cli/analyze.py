@@ -2,46 +2,47 @@
 
 import shlex
 import sys
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
+from covscan.cli.settings import read_config, read_settings
 from covscan.cli.streams import Wishes, deliver, payload_only
-from covscan.cli.values import read_settings, read_wishes
+from covscan.cli.values import read_wishes
 from covscan.config.policy import Policy
 from covscan.config.settings import Settings
+from covscan.config.writing import budgets_text
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
-from covscan.gate.proposal import as_toml
+from covscan.gate.measured import how, measured
 from covscan.gate.selection import at_least, ignored
 from covscan.render import check_format
 from covscan.report.types import Report
 
 
-def run(words: Mapping[str, Any]) -> int:
-    """Run the command; ``words`` are its parameters. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     policy = counting_policy(words)
     check_format(words["form"])
-    settings = read_settings(words)
+    config = read_config(words)
+    settings = read_settings(words, said, config)
     check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:
         report = measure(settings, wishes, quiet=words["quiet"])
         publish(report, words["form"], outputs, wishes, stdout)
-    if words["form"] == "text" and policy.fail_on == "never" and not words["quiet"]:
+    if config.path is None and words["form"] == "text" and policy.fail_on == "never" and not words["quiet"]:
         propose(report)
     return verdict(report, policy)
 
 
 def propose(report: Report) -> None:
     """Say on standard error how the next run could be held to this one."""
-    tables = as_toml(report)
-    if tables:
-        lead = "To hold the next run to this one, put this into covscan.toml and run 'covscan check':"
-        deliver(sys.stderr, f"\n{lead}\n\n{textwrap.indent(tables, '    ')}")
+    tables = budgets_text(measured(report), how(report))
+    lead = "To hold the next run to this one, put this into covscan.toml and run 'covscan check':"
+    deliver(sys.stderr, f"\n{lead}\n\n{tables}")
 
 
 def measure(settings: Settings, wishes: Wishes, *, quiet: bool) -> Report:

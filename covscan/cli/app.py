@@ -100,11 +100,14 @@ def analyze(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
     from covscan.cli.analyze import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -127,6 +130,8 @@ def check(
     select: options.Select = None,
     ignore: options.Ignore = None,
     min_samples: options.MinSamples = None,
+    baseline: options.BaselinePath = None,
+    baseline_rev: options.BaselineRevision = None,
     model: options.Model = None,
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
@@ -154,6 +159,8 @@ def check(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Judge a series of checkpoints, or a report of one, by limits: passed, failed or inconclusive.
 
@@ -191,11 +198,14 @@ def sites(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """List what can be tapped in a model: shapes, channel axis, and what is normalized already."""
     from covscan.cli.sites import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code or a name, as COV203.")]
@@ -282,6 +292,134 @@ def schema() -> None:
     raise typer.Exit(print_schema())
 
 
+ConfigTarget = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="PATH", rich_help_panel=options.OUTPUT, help="The file to write; - prints."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", rich_help_panel=options.OUTPUT, help="Replace the file if it is there already.")
+]
+EarlierReport = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="REPORT.json",
+        rich_help_panel=options.OUTPUT,
+        help="Take settings and budgets from what analyze -o json=PATH wrote, without measuring.",
+    ),
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Write a covscan.toml with budgets measured from a model.",
+    epilog="""\b
+Examples:
+  covscan init --model nets.py:build --data sample.npz runs/
+  covscan init --report report.json
+  covscan init -o -
+\b
+Exit codes:
+  0 written   2 something to correct, nothing written   3 a bug in covscan
+  4 nothing could be measured   130 interrupted""",
+)
+def init(
+    context: typer.Context,
+    checkpoints: options.Checkpoints = None,
+    report: EarlierReport = None,
+    output: ConfigTarget = "covscan.toml",
+    force: Force = False,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    quiet: options.Quiet = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+) -> None:
+    """Write a commented covscan.toml: the settings given here, and budgets with headroom above what is measured.
+
+    Without checkpoints nothing is measured: the file holds what the folder seems to hold, commented out.
+    """
+    from covscan.cli.init import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
+Show = Annotated[bool, typer.Option("--show", help="Say what is in force, and from where; so without it.")]
+ConfigSchema = Annotated[
+    bool, typer.Option("--schema", help="Print the JSON Schema of covscan.toml, for editors, instead.")
+]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Show the settings in force and where each came from.",
+    epilog="""\b
+Examples:
+  covscan config --show
+  covscan config --samples 64 -f json
+  covscan config --schema > covscan.schema.json""",
+)
+def config(
+    context: typer.Context,
+    show: Show = False,
+    schema: ConfigSchema = False,
+    form: options.ShortFormat = "text",
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+    checkpoints: options.Checkpoints = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+) -> None:
+    """Show each setting, its value, and where it came from: a flag, the configuration file, or a default."""
+    from covscan.cli.config import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
 @app.command(cls=GroupedCommand, short_help="Show what is installed and which devices there are.")
 def doctor(
     context: typer.Context,
@@ -342,14 +480,17 @@ def insert(
     form: options.ShortFormat = "text",
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Put a normalization into a checkpoint so that the network computes what it did, and verify that.
 
     A PyTorch checkpoint becomes a state_dict and a file with the factory that takes it; an ONNX file becomes another.
     """
     from covscan.cli.insert import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -401,11 +542,14 @@ def prove(
     quiet: options.Quiet = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
 ) -> None:
     """Train a little with and without a normalization, over learning rates and seeds, and say what it gains."""
     from covscan.cli.prove import run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 def command() -> Any:

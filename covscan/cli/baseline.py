@@ -2,15 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from covscan.cli.obtain import obtain
 from covscan.cli.outputs import check_writable, replace_files
+from covscan.cli.settings import read_config
 from covscan.cli.streams import Wishes, deliver, look_for
 from covscan.cli.values import choice, read_wishes
+from covscan.config.file import Config
 from covscan.config.policy import Tolerances
 from covscan.errors import ExitCode, Inconclusive, UsageError
 from covscan.gate.baseline import difference
@@ -29,11 +33,11 @@ from covscan.report.types import Report
 FORMATS = ("text", "json", "markdown")
 
 
-def write(words: Mapping[str, Any]) -> int:
+def write(words: Mapping[str, Any], said: Set[str]) -> int:
     """Run ``covscan baseline write``. Returns the exit code."""
-    wishes = read_wishes(words)
-    tolerances = read_tolerances(words)
-    path = words["output"] or DEFAULT_PATH
+    wishes, config = read_wishes(words), read_config(words)
+    tolerances = read_tolerances(words, config)
+    path = words["output"] or tolerances.path or DEFAULT_PATH
     output = _writable(path)
     if output.exists() and not words["force"]:
         raise UsageError(
@@ -41,20 +45,20 @@ def write(words: Mapping[str, Any]) -> int:
             f"there is a baseline '{path}' already",
             hint="'covscan baseline update' takes what improved, with --accept all; --force starts again",
         )
-    made = baseline_of(_measured(words, wishes), tolerances)
+    made = baseline_of(_measured(words, said, config, wishes), tolerances)
     replace_files([(output, text_of(made))])
     deliver(sys.stdout, f"Wrote {printable(path)}: {_size(made)}.\n{_without_noise(made)}")
     return ExitCode.OK
 
 
-def update(words: Mapping[str, Any]) -> int:
+def update(words: Mapping[str, Any], said: Set[str]) -> int:
     """Run ``covscan baseline update``. Returns the exit code."""
-    wishes = read_wishes(words)
-    tolerances = read_tolerances(words)
-    path = words["baseline"] or DEFAULT_PATH
+    wishes, config = read_wishes(words), read_config(words)
+    tolerances = read_tolerances(words, config)
+    path = tolerances.path or DEFAULT_PATH
     known = _existing(path)
     output = _writable(path)
-    now = baseline_of(_measured(words, wishes), tolerances)
+    now = baseline_of(_measured(words, said, config, wishes), tolerances)
     made = updated(known, now, tolerances, _accepts(words, now))
     if made.changed:
         replace_files([(output, text_of(made.baseline))])
@@ -65,11 +69,11 @@ def update(words: Mapping[str, Any]) -> int:
     return ExitCode.OK
 
 
-def diff(words: Mapping[str, Any]) -> int:
+def diff(words: Mapping[str, Any], said: Set[str]) -> int:
     """Run ``covscan baseline diff``. Returns the exit code: 1 for regressions, 4 where nothing can be said."""
-    wishes = read_wishes(words)
+    wishes, config = read_wishes(words), read_config(words)
     form = choice("--format", words["form"], FORMATS)
-    found = difference(_measured(words, wishes), read_tolerances(words))
+    found = difference(_measured(words, said, config, wishes), read_tolerances(words, config))
     if form == "json":
         from covscan.report import to_json
 
@@ -88,17 +92,18 @@ def verdict(result: BaselineResult) -> int:
     return ExitCode.OK if result.status == "compared" else ExitCode.INCONCLUSIVE
 
 
-def read_tolerances(words: Mapping[str, Any]) -> Tolerances:
-    """What is compared, with what, and how much worse is borne, from a command's parameters."""
+def read_tolerances(words: Mapping[str, Any], config: Config) -> Tolerances:
+    """What is compared, with what, and how much worse is borne: flags over the configuration."""
     given = {
         "path": words.get("baseline"),
         "revision": words.get("baseline_rev"),
-        "measures": words["measure"] or None,
-        "statistics": words["statistic"] or None,
+        "measures": words.get("measure") or None,
+        "statistics": words.get("statistic") or None,
         "relative": words.get("relative"),
         "absolute": words.get("absolute"),
     }
-    return Tolerances(**{name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    return structs.replace(config.baseline or Tolerances(), **said)
 
 
 def _writable(path: str) -> Path:
@@ -107,8 +112,8 @@ def _writable(path: str) -> Path:
     return output
 
 
-def _measured(words: Mapping[str, Any], wishes: Wishes) -> Report:
-    report = obtain(words, wishes)
+def _measured(words: Mapping[str, Any], said: Set[str], config: Config, wishes: Wishes) -> Report:
+    report = obtain(words, said, config, wishes)
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured", "nothing was measured, so there is nothing to compare", hint="see its coverage"

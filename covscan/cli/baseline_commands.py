@@ -68,14 +68,17 @@ def write(
     evidence: options.EvidenceTier = None,
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
     quiet: options.Quiet = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
 ) -> None:
     """Keep what a report says, or what is measured now, as the baseline that later reports are compared with."""
     from covscan.cli.baseline import write as run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -117,6 +120,8 @@ def update(
     evidence: options.EvidenceTier = None,
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -127,8 +132,9 @@ def update(
     What got worse and what is new is taken with --accept alone.
     """
     from covscan.cli.baseline import update as run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))
 
 
 @app.command(
@@ -173,6 +179,8 @@ def diff(
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
     form: options.PlainFormat = "text",
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -180,5 +188,6 @@ def diff(
 ) -> None:
     """Say what got worse than the baseline, better, new or gone, and by how much it may be."""
     from covscan.cli.baseline import diff as run
+    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params))
+    raise typer.Exit(run(context.params, given(context)))

@@ -6,39 +6,56 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from covscan.cli.analyze import check_complete, measure
+from covscan.cli.baseline import read_tolerances
 from covscan.cli.obtain import read_report
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.policies import read_flags
 from covscan.cli.publish import publish
+from covscan.cli.settings import read_config, read_settings
 from covscan.cli.streams import payload_only
-from covscan.cli.values import read_settings, read_wishes
-from covscan.config.policy import Check, Policy
+from covscan.cli.values import read_wishes
+from covscan.config.file import Config
+from covscan.config.policy import Policy, Tolerances
 from covscan.errors import UsageError
 from covscan.gate import counted, judge
+from covscan.gate.baseline import compared
 from covscan.gate.policy import build_policy
-from covscan.registry import resolve
 from covscan.render import check_format
 from covscan.report import from_json, to_json
 from covscan.report.gate import BaselineResult
 from covscan.report.types import Report
 
-JUDGING = frozenset({"report", "preset", "fail_on", "select", "ignore", "min_samples"})
+JUDGING = frozenset(
+    {
+        "report",
+        "preset",
+        "fail_on",
+        "select",
+        "ignore",
+        "min_samples",
+        "baseline",
+        "baseline_rev",
+        "config",
+        "no_config",
+    }
+)
 SHOWING = frozenset({"form", "output", "quiet", "verbose", "color", "no_color"})
 """Parameters that mean something without a measurement, as those of JUDGING do."""
 
 
-def run(words: Mapping[str, Any], given: Set[str]) -> int:
-    """Run the command; ``words`` are its parameters, ``given`` those that were said. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     check_format(words["form"])
-    policy = policy_from(words)
+    config = read_config(words)
+    policy = policy_from(words, config)
     if words["report"] is not None:
-        _refuse_measuring(given - JUDGING - SHOWING)
+        _refuse_measuring(said - JUDGING - SHOWING)
         outputs = parse_outputs(words["output"] or ())
         report = judged(read_report(words["report"]), policy)
         publish(report, words["form"], outputs, wishes, sys.stdout)
         return exit_code(report)
-    settings = read_settings(words)
+    settings = read_settings(words, said, config)
     check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:
@@ -49,9 +66,22 @@ def run(words: Mapping[str, Any], given: Set[str]) -> int:
     return exit_code(report)
 
 
-def policy_from(words: Mapping[str, Any]) -> Policy:
-    """What to judge by, as the flags say it."""
-    return build_policy(Check(), {}, flags=read_flags(words))
+def policy_from(words: Mapping[str, Any], config: Config) -> Policy:
+    """What to judge by: flags over the configuration over its preset."""
+    return build_policy(
+        config.check,
+        config.budgets,
+        config.suppressions,
+        baseline_from(words, config),
+        None if config.path is None else config.path.as_posix(),
+        read_flags(words),
+    )
+
+
+def baseline_from(words: Mapping[str, Any], config: Config) -> Tolerances | None:
+    """The baseline that a flag or the configuration asks for, None where neither does."""
+    asked = (words["baseline"], words["baseline_rev"], config.baseline)
+    return None if asked == (None, None, None) else read_tolerances(words, config)
 
 
 def judged(report: Report, policy: Policy) -> Report:
@@ -64,8 +94,7 @@ def baseline_result(report: Report, policy: Policy) -> BaselineResult | None:
     """How a report, with the findings that count, stands to the policy's baseline; None where the policy has none."""
     if policy.baseline is None:
         return None
-    result: BaselineResult = resolve("covscan.gate.baseline:compared")(report, policy.baseline)
-    return result
+    return compared(report, policy.baseline)
 
 
 def exit_code(report: Report) -> int:

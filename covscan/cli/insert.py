@@ -3,13 +3,15 @@
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from covscan.cli.outputs import check_writable
+from covscan.cli.settings import read_config, read_settings
 from covscan.cli.streams import deliver, look_for, payload_only
-from covscan.cli.values import choice, read_settings, read_wishes
+from covscan.cli.values import choice, read_wishes
 from covscan.cli.where import read_where
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
@@ -18,15 +20,13 @@ from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Secti
 from covscan.render.names import printable
 
 
-def run(words: Mapping[str, Any]) -> int:
-    """Run the command; ``words`` are its parameters. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     form = choice("--format", words["form"], ("text", "json"))
-    settings = read_settings(
-        {**words, "checkpoints": words["checkpoint"], "positions": "all", "sites": (), "exclude": ()}
-    )
+    settings = replace(read_settings(words, said, read_config(words)), positions=None)
     _check_complete(settings, words)
-    request = _request(words)
+    request = _request(words, settings)
     _check_files(settings, request)
     with payload_only() as stdout:
         from covscan.insertion import insert
@@ -59,16 +59,16 @@ def _check_complete(settings: Settings, words: Mapping[str, Any]) -> None:
     raise_collected(errors)
 
 
-def _request(words: Mapping[str, Any]) -> Request:
+def _request(words: Mapping[str, Any], settings: Settings) -> Request:
     """What to put in and where, and the files to write."""
     output = Path(os.path.realpath(words["output"]))
     where = read_where(words)
-    return Request(*where, output, _code(words, output))
+    return Request(*where, output, _code(words, settings, output))
 
 
-def _code(words: Mapping[str, Any], output: Path) -> Path | None:
+def _code(words: Mapping[str, Any], settings: Settings, output: Path) -> Path | None:
     """Where the factory goes: beside the weights, unless the user says where. An ONNX file needs none."""
-    if all(str(name).lower().endswith(".onnx") for name in words["checkpoint"] or ()):
+    if all(name.lower().endswith(".onnx") for name in settings.checkpoints):
         if words["code"] is not None:
             raise UsageError("bad-option", "an ONNX file needs no code beside it", hint="leave out --code")
         return None

@@ -154,6 +154,16 @@ PerChannel = Annotated[
     bool,
     typer.Option("--per-channel", rich_help_panel=MEASUREMENT, help="Write per-channel statistics to the JSON report."),
 ]
+ConfigPath = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="Read settings from this file; without it from the covscan.toml, or the pyproject.toml with "
+        "[tool.covscan], of this folder or the nearest one above it in the repository.",
+    ),
+]
+NoConfig = Annotated[bool, typer.Option("--no-config", help="Read no file: flags and defaults alone.")]
 Format = Annotated[
     str,
     typer.Option(

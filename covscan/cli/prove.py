@@ -1,13 +1,15 @@
 """``covscan prove``: train with and without, and say what it gains."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from covscan.cli.outputs import check_writable, replace_files
+from covscan.cli.settings import FIELDS, read_config, read_settings
 from covscan.cli.streams import deliver, look_for, payload_only
-from covscan.cli.values import choice, read_settings, read_wishes
+from covscan.cli.values import choice, read_wishes
 from covscan.cli.where import read_where
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
@@ -16,13 +18,12 @@ from covscan.report.proof import Proof
 _PERCENT = 100
 
 
-def run(words: Mapping[str, Any]) -> int:
-    """Run the command; ``words`` are its parameters. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     form = choice("--format", words["form"], ("text", "json"))
-    settings = read_settings(
-        {**words, "positions": "all", "sites": (), "exclude": (), "train_samples": words["samples"]}
-    )
+    settings = read_settings(words, said, read_config(words), FIELDS | {"samples": "train_samples"})
+    settings = replace(settings, positions=None, samples=settings.train_samples)
     _check_complete(settings)
     where = read_where(words)
     output = Path(os.path.realpath(words["output"])) if words["output"] is not None else None

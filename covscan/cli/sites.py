@@ -1,12 +1,13 @@
 """``covscan sites``: list what can be tapped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from msgspec import Struct
 
+from covscan.cli.settings import read_config, read_settings
 from covscan.cli.streams import deliver, look_for, payload_only
-from covscan.cli.values import choice, read_settings, read_wishes
+from covscan.cli.values import choice, read_wishes
 from covscan.errors import ExitCode, UsageError
 from covscan.report.encode import to_json
 from covscan.report.types import SCHEMA_VERSION, Coverage, Model, Site, Tool
@@ -24,11 +25,11 @@ class Survey(Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
-def run(words: Mapping[str, Any]) -> int:
-    """Run the command; ``words`` are its parameters. Returns the exit code."""
+def run(words: Mapping[str, Any], said: Set[str]) -> int:
+    """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     form = choice("--format", words["form"], ("text", "json"))
-    settings = read_settings(words)
+    settings = read_settings(words, said, read_config(words))
     if not settings.checkpoints and settings.model is None:
         raise UsageError(
             "no-model", "there is no model to look into", hint="name a checkpoint, or give --model file.py:function"

@@ -2,57 +2,21 @@
 
 import ast
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 from covscan.cli.streams import Wishes
-from covscan.config.settings import Device, Settings
-from covscan.errors import CovscanError, UsageError, raise_collected
+from covscan.config.settings import Device
+from covscan.errors import UsageError
 from covscan.render.names import nearest
 
 TIERS = ("forward", "gradient", "probe", "trial")
 LITERALS = {"true": True, "false": False, "null": None}
 
 
-def read_settings(words: Mapping[str, Any]) -> Settings:
-    """The settings of a measurement from a command's parameters. Raises every problem at once."""
-    errors: list[CovscanError] = []
-
-    def attempt(read: Callable[[Any], Any], name: str) -> Any:
-        try:
-            return read(words[name])
-        except UsageError as error:
-            errors.append(error)
-            return None
-
-    checked: dict[str, Any] = {
-        "model_args": attempt(read_model_arguments, "model_arg"),
-        "positions": attempt(read_positions, "positions"),
-        "device": attempt(read_device, "device"),
-    }
-    if words.get("evidence") is not None:
-        checked["evidence"] = attempt(read_evidence, "evidence")
-    if words.get("lr") is not None:
-        checked["lr"] = attempt(read_rate, "lr")
-    raise_collected(errors)
-    lists: dict[str, Any] = {name: tuple(words[name] or ()) for name in ("checkpoints", "sites", "exclude")}
-    plain = (
-        "model",
-        "trust",
-        "data",
-        "target",
-        "mask",
-        "samples",
-        "batch_size",
-        "seed",
-        "train_batch_size",
-        "per_channel",
-        "loss",
-        "optimizer",
-        "trial_steps",
-        "train_samples",
-    )
-    return Settings(**checked, **lists, **{name: words[name] for name in plain if name in words})
+def given(context: Any) -> frozenset[str]:
+    """The parameters that were said on the command line, the others having their defaults."""
+    return frozenset(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
 
 
 def read_model_arguments(options: Sequence[str] | None) -> tuple[tuple[str, Any], ...]:
@@ -97,14 +61,14 @@ def read_device(text: str) -> Device:
     return cast(Device, choice("--device", text, get_args(Device)))
 
 
-def read_evidence(text: str) -> str:
+def read_evidence(text: str | None) -> str | None:
     """One of the tiers of evidence."""
-    return choice("--evidence", text, TIERS)
+    return None if text is None else choice("--evidence", text, TIERS)
 
 
-def read_rate(rate: float) -> float:
+def read_rate(rate: float | None) -> float | None:
     """A learning rate."""
-    if not 0 < rate < math.inf:
+    if rate is not None and not 0 < rate < math.inf:
         raise UsageError("bad-option", f"'--lr {rate}' is no learning rate", hint="write for example --lr 0.001")
     return rate
 
@@ -114,9 +78,16 @@ def read_list(options: Sequence[str] | None) -> list[str]:
     return [word for option in options or () for part in option.split(",") if (word := part.strip())]
 
 
-def given(context: Any) -> frozenset[str]:
-    """The parameters that were said on the command line, the others having their defaults."""
-    return frozenset(name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE")
+def read_seed(seed: int) -> int:
+    """A number that generators of random numbers can start from."""
+    if not -(2**63) <= seed < 2**63:
+        raise UsageError("bad-option", f"'--seed {seed}' has more than 64 bits", hint="write for example --seed 1")
+    return seed
+
+
+def read_names(options: Sequence[str] | None) -> tuple[str, ...]:
+    """A repeatable option."""
+    return tuple(options or ())
 
 
 def read_wishes(words: Mapping[str, Any]) -> Wishes:

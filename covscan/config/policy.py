@@ -95,12 +95,14 @@ FailOn = Literal["error", "warning", "info", "never"]
 
 
 class Check(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """The table ``[check]``: what counts, and from which severity on; None where it is left to the default."""
+    """What counts, and from which severity on; what is left out has its default."""
 
     preset: Annotated[
         str | None, Meta(description="budgets to start from; those of [budgets] replace them by name")
     ] = None
-    fail_on: Annotated[FailOn | None, Meta(description="findings from this severity on fail the gate")] = None
+    fail_on: Annotated[
+        FailOn | None, Meta(description="findings from this severity on fail the gate: error, warning, info or never")
+    ] = None
     select: Annotated[list[str], Meta(description="codes or globs of codes that count; empty for all")] = []
     ignore: Annotated[list[str], Meta(description="codes or globs of codes that do not count")] = []
     site_ignores: Annotated[

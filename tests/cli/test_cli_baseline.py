@@ -115,7 +115,7 @@ def test_without_a_report_it_measures(covscan, moved, pipeline):
     assert "Wrote" in out
     (settings,) = pipeline.asked
     assert (settings.samples, settings.data, settings.checkpoints) == (64, "x.npz", ("runs/a.pt",))
-    assert pipeline.commands[0].startswith("covscan ")
+    assert pipeline.commands[0].startswith("covscan")
     assert covscan("baseline", "diff", *words)[0] == 0
     assert covscan("baseline", "update", *words)[0] == 0
 

@@ -24,6 +24,9 @@ def section(report: Report, _look: Look) -> Section:
         steps.append(line("Give the checkpoints in between as well: they show when it happened."))
     steps += _samples(report)
     steps.append(line(Span("-o json=report.json", "code"), " (keeps every number; covscan render shows it again)"))
+    if report.gate is None and report.coverage.measured:
+        hint = " (a covscan.toml with budgets from this run)"
+        steps.append(line(Span("covscan init --report report.json", "code"), hint))
     return Section("Next", (Items(tuple(steps)),))
 
 
