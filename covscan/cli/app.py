@@ -56,6 +56,8 @@ Examples:
       --loss cross_entropy --optimizer sgd --lr 0.1 runs/ckpt-*.pt
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
+  covscan analyze --model nets.py:build --reference-data train.npz \\
+      --data production.npz runs/last.pt
 
 {CODES}""",
 )
@@ -66,6 +68,7 @@ def analyze(
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
+    reference_data: options.ReferenceData = None,
     target: options.Target = None,
     mask: options.Mask = None,
     samples: options.Samples = DEFAULTS.samples,
@@ -91,7 +94,11 @@ def analyze(
     color: options.Color = "auto",
     no_color: options.NoColor = False,
 ) -> None:
-    """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
+    """Measure a series of checkpoints: which layers shifted, by how much, and what to try.
+
+    With --reference-data it compares two data sets through one checkpoint: where a shift of the data enters the
+    network, and how it travels.
+    """
     from covscan.cli.analyze import run
 
     raise typer.Exit(run(context.params))
@@ -126,6 +133,53 @@ def sites(
 ) -> None:
     """List what can be tapped in a model: shapes, channel axis, and what is normalized already."""
     from covscan.cli.sites import run
+
+    raise typer.Exit(run(context.params))
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Compare two models site by site on the same data.",
+    epilog=f"""\b
+Examples:
+  covscan diff --model nets.py:build --data sample.npz base.pt fine-tuned.pt
+  covscan diff --model nets.py:build --data sample.npz net.pt net.onnx
+  covscan diff --data sample.npz net.onnx net-int8.onnx
+
+{CODES}""",
+)
+def diff(
+    context: typer.Context,
+    sides: options.TwoModels = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    model_b: options.ModelOfSecond = None,
+    model_b_arg: options.ModelArgumentsOfSecond = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    per_channel: options.PerChannel = False,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    fail_on: options.FailOn = "never",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Compare two models on the same data: fine-tuned with its base, exported or quantized with its source.
+
+    Sites are matched by the names of modules, which exporters write into ONNX files, and of the graph's values.
+    """
+    from covscan.cli.diff_models import run
 
     raise typer.Exit(run(context.params))
 

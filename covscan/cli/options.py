@@ -47,6 +47,15 @@ Data = Annotated[
         "or file.py:function that returns a DataLoader or any iterable.",
     ),
 ]
+ReferenceData = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-data",
+        metavar="SOURCE",
+        rich_help_panel=DATA,
+        help="Compare --data with these data through one checkpoint, instead of checkpoints with each other.",
+    ),
+]
 Target = Annotated[
     str | None,
     typer.Option("--target", metavar="NAME", rich_help_panel=DATA, help="The array that holds the labels."),
@@ -275,4 +284,23 @@ ExpectGain = Annotated[
 ProofPath = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="PATH", rich_help_panel=OUTPUT, help="Write the proof as JSON."),
+]
+TwoModels = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="A B", help="Two checkpoints or models, each a file or a folder: B is compared with A."),
+]
+ModelOfSecond = Annotated[
+    str | None,
+    typer.Option(
+        "--model-b",
+        metavar="FACTORY",
+        rich_help_panel=MODEL,
+        help="The factory of B, where it is not that of --model.",
+    ),
+]
+ModelArgumentsOfSecond = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-b-arg", metavar="KEY=VALUE", rich_help_panel=MODEL, help="As --model-arg, of --model-b. Repeatable."
+    ),
 ]

@@ -41,6 +41,7 @@ def read_settings(words: Mapping[str, Any]) -> Settings:
         "model",
         "trust",
         "data",
+        "reference_data",
         "target",
         "mask",
         "samples",

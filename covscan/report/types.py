@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from covscan.report.gate import Gate
 
 SCHEMA_VERSION = "1.1"
-"""1.1 added ``gate``, ``Site.source`` and ``Finding.suppressed``."""
+"""1.1 added ``gate``, ``comparison``, ``Site.source`` and ``Finding.suppressed``."""
 
 Severity = Literal["error", "warning", "info"]
 Position = Literal["input", "output", "logits"]
@@ -44,16 +44,16 @@ class Model(_Value, frozen=True, kw_only=True):
 
 
 class Checkpoint(_Value, frozen=True, kw_only=True):
-    """One saved state, in its place in the series."""
+    """One column: a saved state in its place in the series; of a comparison one of its two sides."""
 
-    id: str
+    id: Annotated[str, Meta(description="name of the column: of the checkpoint, the data set or the model")]
     step: Annotated[int | None, Meta(description="training step, null where neither file nor name holds one")]
     path: str
     sha256: str
 
 
 class Data(_Value, frozen=True, kw_only=True):
-    """The samples that every checkpoint saw."""
+    """The samples that every checkpoint saw; of two data sets the smaller counts, and one fingerprint of both."""
 
     description: str
     samples: Annotated[int, Meta(description="samples read")]
@@ -63,6 +63,43 @@ class Data(_Value, frozen=True, kw_only=True):
     positions: Annotated[int | None, Meta(description="positions read per sample and site at most, null for all")]
     seed: int
     masked: Annotated[bool, Meta(description="whether padding was left out")]
+
+
+class Side(_Value, frozen=True, kw_only=True):
+    """One side of a comparison; its figures stand under its id, where others have a checkpoint's."""
+
+    id: str
+    model: Annotated[Model, Meta(description="what was opened for this side")]
+    data: Annotated[Data, Meta(description="what was run through it")]
+
+
+class Renamed(_Value, frozen=True, kw_only=True):
+    """A site that the second model calls otherwise than the first, whose names the report uses."""
+
+    site: str
+    position: Position
+    there: Annotated[str, Meta(description="its name in the second model")]
+    there_position: Annotated[Position, Meta(description="which side of that module or value")]
+
+
+class Comparison(_Value, frozen=True, kw_only=True):
+    """What is compared with what."""
+
+    kind: Annotated[
+        Literal["checkpoints", "data", "models"],
+        Meta(description="what differs between the columns: training, the samples, or the whole model"),
+    ]
+    sentence: Annotated[str, Meta(description="both sides in words")]
+    paired: Annotated[
+        bool,
+        Meta(description="every column saw the same samples; else intervals are those of two independent samples"),
+    ]
+    sides: Annotated[list[Side], Meta(description="both sides of data and models; empty for checkpoints")] = []
+    mapped: Annotated[
+        list[int] | None,
+        Meta(description="models: sites with a counterpart, and measurable sites of the first and of the second model"),
+    ] = None
+    renamed: Annotated[list[Renamed], Meta(description="models: sites with another name in the second model")] = []
 
 
 class Skipped(_Value, frozen=True, kw_only=True):
@@ -179,20 +216,22 @@ class Site(_Value, frozen=True, kw_only=True):
 
 
 class Measure(_Value, frozen=True, kw_only=True):
-    """A measure between two checkpoints, with what sampling alone would give."""
+    """A measure between two columns, with what sampling alone would give."""
 
     value: float | None
     noise: Annotated[
         float | None, Meta(description="95th percentile between random halves of one checkpoint's samples")
     ]
-    low: Annotated[float | None, Meta(description="lower end of the paired 95 % jackknife interval")]
+    low: Annotated[
+        float | None, Meta(description="lower end of the 95 % jackknife interval, of pairs or of independent samples")
+    ]
     high: Annotated[float | None, Meta(description="upper end of it")]
     significant: Annotated[bool, Meta(description="the interval clears the noise and the value a stated effect size")]
     status: Annotated[str | None, Meta(description="why the value is null, where it is")] = None
 
 
 class Shift(_Value, frozen=True, kw_only=True):
-    """How one site moved between two checkpoints."""
+    """How one site moved between two columns."""
 
     site: str
     position: Position
@@ -396,6 +435,9 @@ class Report(_Value, frozen=True, kw_only=True):
     suggestions: list[Suggestion]
     gradients: Annotated[Gradients | None, Meta(description="null without a loss")] = None
     trials: Annotated[Trials | None, Meta(description="null where nothing was trained")] = None
+    comparison: Annotated[
+        Comparison | None, Meta(description="what is compared with what; null for one checkpoint and in older reports")
+    ] = None
     gate: Annotated[Gate | None, Meta(description="the verdict of 'covscan check'; null where nothing was gated")] = (
         None
     )
