@@ -96,7 +96,10 @@ def _mapped(here: Subject, there: Subject, settings: Settings) -> tuple[Subject,
         # What was left out on the one side is not missing on the other.
         whole = correspond(plan_network(here, everything), other, (here.id, there.id))
         other_view = replace(other_view, unmapped=whole[1].unmapped)
-    return replace(here, view=view), replace(there, view=other_view)
+    return (
+        replace(here, view=view, network=view.restricted(network)),
+        replace(there, view=other_view, network=other_view.restricted(other)),
+    )
 
 
 def _backend(source: Source, settings: Settings) -> Backend:

@@ -21,8 +21,8 @@ from covscan.models.types import Checkpoint, Source
 class Subject:
     """One column: ``id`` names it in the report.
 
-    ``paired`` says that the other columns see the same samples. ``view`` is what of its network is compared, and under
-    which names, where it stands beside another model; None where all of it is, under its own.
+    ``paired`` says that the other columns see the same samples. Where it stands beside another model, ``network`` holds
+    the sites that both have, and ``view`` what the report calls them.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Subject:
     backend: Backend
     samples: Samples
     paired: bool = True
+    network: Network | None = None
     view: View | None = None
 
     def has_weights_of(self, other: "Subject") -> bool:
@@ -44,11 +45,10 @@ class Subject:
 
 def plan_network(subject: Subject, settings: Settings) -> Network:
     """The sites that are to be measured of a subject, under the names of its own network."""
+    if subject.network is not None:
+        return subject.network
     batch = next(iter(subject.samples.batches()))
-    network = subject.backend.plan(subject.checkpoint, batch)
-    if subject.view is not None:
-        return subject.view.restricted(network)
-    return select_sites(network, settings.sites, settings.exclude)
+    return select_sites(subject.backend.plan(subject.checkpoint, batch), settings.sites, settings.exclude)
 
 
 def measure(subject: Subject, earlier: tuple[Subject, ...], settings: Settings, progress: Progress) -> Measured:

@@ -95,8 +95,8 @@ def compare(
 
     ``paired`` says that both saw the same samples: chance is then one jackknife of the differences. Where each saw
     samples of its own, it is two, whose squares add up, and what compares sample by sample cannot be taken. Between
-    random halves of one data set such a comparison calls a site shifted in 0.0 % of the cases (0 of 8,800 sites over
-    200 splits of 512 samples; see CONTRIBUTING).
+    two random disjoint draws of 256 digits ``gaussian_w2`` was significant at 1 of 3,000 sites of two small networks
+    (100 pairs of draws each), and no other measure at any.
     """
     if a.channels != b.channels:
         reason = f"{a.channels} channels on one side and {b.channels} on the other"
