@@ -31,8 +31,9 @@ def analyze(
     ``checkpoints`` are paths, globs or folders in training order; ``model`` is ``"package.module:function"``,
     ``"file.py:function"`` or the function itself, which returns the untrained network; ``data`` is a path, a spec like
     ``model``, arrays, a mapping of arrays, or any iterable of batches. ``settings`` are the other fields of
-    ``covscan.config.Settings`` (``target``, ``samples``, ``batch_size``, ``seed``, ``positions``, ...). The model is
-    left as it was found. Raises covscan.errors.UsageError for what the caller must change and
+    ``covscan.config.Settings`` (``target``, ``samples``, ``batch_size``, ``seed``, ``positions``, ...); with
+    ``reference_data``, which is of the same kinds as ``data``, both data sets are compared through one checkpoint. The
+    model is left as it was found. Raises covscan.errors.UsageError for what the caller must change and
     covscan.errors.Inconclusive where nothing could be measured.
     """
     from covscan.pipeline import analyze as run
@@ -59,9 +60,11 @@ def _settings(checkpoints: Any, data: Any, model: Any, model_args: Any, rest: di
         elif name in rest:
             rest[name] = tuple(rest[name])
     one = isinstance(checkpoints, str | os.PathLike)
+    reference = rest.pop("reference_data", None)
     return Settings(
         checkpoints=tuple(os.fspath(path) for path in ([checkpoints] if one else checkpoints)),
         data=os.fspath(data) if isinstance(data, os.PathLike) else data,
+        reference_data=os.fspath(reference) if isinstance(reference, os.PathLike) else reference,
         model=model,
         model_args=tuple((model_args or {}).items()),
         **rest,

@@ -1,6 +1,5 @@
-"""Turning measured checkpoints into the report's records, one checkpoint at a time."""
+"""Turning what was measured into the report's records, one column at a time."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +7,17 @@ from typing import Any
 from covscan.capture.torch_modules import is_rectifier
 from covscan.capture.types import Network, SiteKey
 from covscan.capture.types import Site as TappedSite
+from covscan.comparison import Columns
 from covscan.config import Settings
-from covscan.data.types import Samples
 from covscan.engine.series import AT_AN_INPUT, SiteShift, Step, all_sites, no_excess
+from covscan.engine.subjects import Subject
 from covscan.measures.describe import describe, per_channel
-from covscan.measures.norms import norm_evidence
 from covscan.measures.result import Result
-from covscan.models.types import Source
 from covscan.report import types as records
 from covscan.rules import judge
 from covscan.rules.evidence import Evidence
 from covscan.rules.training_records import gradients_record, trials_record
+from covscan.subjects import Opened
 from covscan.version import __version__
 
 _FIELDS = records.Statistics.__struct_fields__
@@ -36,13 +35,13 @@ class SiteSurvey:
 
 
 class Assembly:
-    """Collects what each checkpoint gave; ``report`` judges it and writes the whole down."""
+    """Collects what each subject gave; ``report`` judges it and writes the whole down."""
 
-    def __init__(self, source: Source, samples: Samples, settings: Settings, device: str) -> None:
-        self._source, self._samples, self._settings, self._device = source, samples, settings, device
-        mask = next(iter(samples.batches())).mask
-        self._masked_positions = None if mask is None else mask.shape[1]
+    def __init__(self, opened: Opened, settings: Settings) -> None:
+        self._opened, self._settings = opened, settings
+        self._columns = Columns(opened, settings)
         self._networks: list[Network] = []
+        self._seen: list[Subject] = []
         self._statistics: dict[SiteKey, dict[str, records.Statistics]] = {}
         self._shifts: list[SiteShift] = []
         self._skipped: list[records.Skipped] = []
@@ -50,9 +49,9 @@ class Assembly:
         self._weights_nonfinite: dict[str, tuple[str, ...]] = {}
 
     def add(self, step: Step) -> None:
-        """Describe one checkpoint; its summaries are not kept."""
-        measured = step.measured
-        name = measured.checkpoint.id
+        """Describe one subject; its summaries are not kept."""
+        measured, subject = step.measured, step.subject
+        name = subject.id
         self._networks.append(measured.network)
         for site in measured.network.measured():
             kept = measured.summary.sites.get(site.key)
@@ -63,8 +62,13 @@ class Assembly:
         self._skipped += [
             records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in measured.summary.skipped
         ]
-        self._norms[name] = norm_evidence(measured.network, measured.norms, measured.summary.sites, measured.weights)
-        self._weights_nonfinite[name] = measured.weights_nonfinite
+        self._norms[name] = measured.norms
+        if not any(subject.has_weights_of(other) for other in self._seen):
+            self._weights_nonfinite[name] = measured.weights_nonfinite
+        if subject.view is not None:
+            own = (*measured.network.skipped, *subject.view.unmapped)
+            self._skipped += [records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in own]
+        self._seen.append(subject)
         self._shifts += step.shifts
 
     def evidence(self) -> Evidence:
@@ -72,24 +76,24 @@ class Assembly:
         sites = self._sites(all_sites(self._networks), self._networks[0])
         network = self._networks[0]
         return Evidence(
-            model=self._model(network),
-            checkpoints=self._checkpoints(),
-            data=self._data(network),
+            model=self._columns.model(self._opened.subjects[0], network),
+            checkpoints=self._columns.checkpoints(),
+            data=self._columns.data(self._networks),
             coverage=self._coverage(sites),
             sites=sites,
             shifts=self._all_shifts(sites),
             network=network,
             norms=self._norms,
             weights_nonfinite=self._weights_nonfinite,
-            data_nonfinite=self._samples.nonfinite,
+            data_nonfinite=self._columns.nonfinite(),
             train_batch_size=self._settings.train_batch_size,
-            nondeterministic=network.nondeterministic,
+            nondeterministic=tuple(dict.fromkeys(name for each in self._networks for name in each.nondeterministic)),
+            comparison=self._columns.comparison(self._networks),
         )
 
     def report(self, evidence: Evidence, run: records.Run, notes: Sequence[str] = ()) -> records.Report:
         """Judge the evidence and write the whole down; ``notes`` are further sentences for the reader."""
         judgement = judge(evidence)
-        network = self._networks[0]
         return records.Report(
             schema_version=records.SCHEMA_VERSION,
             tool=records.Tool(name="covscan", version=__version__),
@@ -105,11 +109,13 @@ class Assembly:
             suggestions=list(judgement.suggestions),
             gradients=None if evidence.gradients is None else gradients_record(evidence.gradients),
             trials=None if evidence.tried is None else trials_record(evidence.tried),
+            comparison=evidence.comparison,
             notes=[
-                *self._source.notes,
+                *self._columns.notes(self._networks),
                 *notes,
-                *self._mask_notes(network),
-                *_said_once(network, judgement.findings),
+                *_said_once(
+                    self._networks if self._opened.kind == "models" else self._networks[:1], judgement.findings
+                ),
                 *judgement.notes,
             ],
         )
@@ -121,7 +127,9 @@ class Assembly:
         coverage = records.Coverage(
             measured=len(network.measured()), skipped=skipped, never_fired=list(network.never_fired), non_finite=[]
         )
-        return SiteSurvey(self._model(network), sites, coverage, [*self._source.notes, *network.notes])
+        subject = self._opened.subjects[0]
+        model = self._columns.model(subject, network)
+        return SiteSurvey(model, sites, coverage, [*subject.source.notes, *network.notes])
 
     def _sites(self, tapped: Iterable[TappedSite], network: Network) -> list[records.Site]:
         normalized = _normalized(network)
@@ -150,7 +158,7 @@ class Assembly:
         by_key: dict[SiteKey, list[SiteShift]] = {}
         for shift in self._shifts:
             by_key.setdefault(shift.key, []).append(shift)
-        first = self._source.series.checkpoints[0].id
+        first = self._opened.subjects[0].id
         return [
             records.Shift(
                 site=site.site,
@@ -165,9 +173,10 @@ class Assembly:
         ]
 
     def _coverage(self, sites: list[records.Site]) -> records.Coverage:
-        fixed = {skip.site: skip.reason for network in self._networks for skip in network.skipped}
+        shared = self._networks if self._opened.kind != "models" else []
+        fixed = {skip.site: skip.reason for network in shared for skip in network.skipped}
         skipped = [records.Skipped(site=site, reason=reason) for site, reason in fixed.items()]
-        names = [checkpoint.id for checkpoint in self._source.series.checkpoints]
+        names = [subject.id for subject in self._opened.subjects]
         for site in sites:
             missing = [name for name in names if name not in site.statistics]
             known = {(skip.site, skip.checkpoint) for skip in self._skipped}
@@ -186,44 +195,6 @@ class Assembly:
                 )
             ),
         )
-
-    def _checkpoints(self) -> list[records.Checkpoint]:
-        return [
-            records.Checkpoint(id=c.id, step=c.step, path=str(c.path), sha256=c.sha256)
-            for c in self._source.series.checkpoints
-        ]
-
-    def _model(self, network: Network) -> records.Model:
-        return records.Model(
-            description=self._source.description,
-            engine=self._source.engine,
-            parameters=network.parameters,
-            device=self._device,
-        )
-
-    def _data(self, network: Network) -> records.Data:
-        return records.Data(
-            description=self._samples.description,
-            samples=self._samples.count,
-            available=self._samples.available,
-            fingerprint=self._samples.fingerprint,
-            blocks=self._samples.blocks,
-            positions=self._settings.positions,
-            seed=self._settings.seed,
-            masked=any(_positions(site) == self._masked_positions for site in network.measured()),
-        )
-
-    def _mask_notes(self, network: Network) -> list[str]:
-        count = self._masked_positions
-        if count is None or any(_positions(site) == count for site in network.measured()):
-            return []
-        return [f"The mask has {count} positions, which no measured tensor has: nothing was left out as padding."]
-
-
-def _positions(site: TappedSite) -> int:
-    axes = (site.layout.sample_axis, site.layout.channel_axis)
-    sizes = [size for axis, size in enumerate(site.shape) if axis not in axes]
-    return math.prod(size for size in sizes if isinstance(size, int)) * site.layout.folded
 
 
 def _canonical(site: records.Site) -> SiteKey:
@@ -256,10 +227,10 @@ def _measure(result: Result) -> records.Measure:
     )
 
 
-def _said_once(network: Network, findings: Iterable[records.Finding]) -> list[str]:
-    """The notes of a back end that no rule made a finding of."""
+def _said_once(networks: Iterable[Network], findings: Iterable[records.Finding]) -> list[str]:
+    """The notes of the back ends that no rule made a finding of."""
     said = {finding.message for finding in findings}
-    return [note for note in network.notes if note not in said]
+    return list(dict.fromkeys(note for network in networks for note in network.notes if note not in said))
 
 
 def _normalized(network: Network) -> dict[SiteKey, str]:

@@ -4,64 +4,97 @@ import datetime as dt
 import platform
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from covscan.assembly import Assembly, SiteSurvey
-from covscan.capture.types import Backend
 from covscan.config import Settings
 from covscan.config.progress import Progress, Silent
-from covscan.data import open_samples
-from covscan.data.types import Samples
-from covscan.engine.series import measure_series, plan_network
-from covscan.errors import Inconclusive
-from covscan.models import open_source
+from covscan.engine.series import measure_series
+from covscan.engine.subjects import plan_network
+from covscan.errors import Inconclusive, UsageError
 from covscan.models.types import Source
-from covscan.registry import resolve
 from covscan.report.types import Report, Run
 from covscan.rules.evidence import Evidence
 from covscan.rules.questions import question
+from covscan.subjects import Opened, open_data_sets, open_models, open_series
 
 if TYPE_CHECKING:
     from covscan.prove.gather import Trainable
 
-BACKENDS = {
-    "torch": "covscan.capture.torch_backend:TorchBackend",
-    "torchscript": "covscan.capture.script_backend:ScriptBackend",
-    "onnx": "covscan.capture.onnx_backend:OnnxBackend",
-}
-
 
 def analyze(settings: Settings, progress: Progress | None = None, command: str = "covscan.analyze(...)") -> Report:
-    """Measure every checkpoint, compare, judge. Raises UsageError for bad input and Inconclusive for an empty run."""
+    """Measure every checkpoint, compare, judge; with reference data, one checkpoint on both data sets.
+
+    Raises UsageError for bad input and Inconclusive for an empty run.
+    """
+    if settings.reference_data is not None:
+        _check_untrained(settings)
+        return _measured(Clock(), open_data_sets(settings), settings, progress, command)
+    return _measured(Clock(), open_series(settings), settings, progress, command)
+
+
+def compare_models(
+    first: Settings, second: Settings, progress: Progress | None = None, command: str = "covscan.compare_models(...)"
+) -> Report:
+    """Measure two models on the samples of ``first``, compare them site by site, judge the second.
+
+    Raises UsageError for bad input and Inconclusive where nothing of one model could be found in the other.
+    """
+    return _measured(Clock(), open_models(first, second), first, progress, command)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a run began."""
+
+    began: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    ticks: float = field(default_factory=time.perf_counter)
+
+    def run(self, command: str) -> Run:
+        """The report's record of the run that ends now."""
+        return Run(
+            started=self.began.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - self.ticks, 3),
+            host=platform.node(),
+            command=command,
+            versions=_versions(),
+        )
+
+
+def _check_untrained(settings: Settings) -> None:
+    """Raise UsageError where training is asked for, of which a comparison of data sets has none."""
+    asked = {"--loss": settings.loss, "--optimizer": settings.optimizer, "--lr": settings.lr}
+    asked |= {"--trial-steps": settings.trial_steps, "--evidence": settings.evidence}
+    named = [option for option, value in asked.items() if value is not None and value != "forward"]
+    if named:
+        raise UsageError(
+            "not-trained",
+            f"{named[0]} belongs to training, and two data sets are compared without any",
+            hint=f"leave out {' and '.join(named)}, or --reference-data",
+        )
+
+
+def _measured(clock: Clock, opened: Opened, settings: Settings, progress: Progress | None, command: str) -> Report:
     progress = progress or Silent()
-    began, clock = dt.datetime.now(dt.UTC), time.perf_counter()
-    source, samples, backend = _open(settings)
-    trainable, notes = _trainable(source, samples, settings)
-    assembly = Assembly(source, samples, settings, backend.device)
-    checkpoints = source.series.checkpoints
-    progress.start([checkpoint.id for checkpoint in checkpoints], -(-samples.count // settings.batch_size))
+    trainable, notes = _trainable(opened, settings)
+    assembly = Assembly(opened, settings)
+    batches = max(-(-subject.samples.count // settings.batch_size) for subject in opened.subjects)
+    progress.start([subject.id for subject in opened.subjects], batches)
     try:
         # numpy's matrices are small here: its threads would only fight with those of torch and onnxruntime for the
         # cores (measured on a busy machine with 2 of them: 84 s against 25 s for the digits sample).
         with threadpool_limits(1, user_api="blas"):
-            for step in measure_series(backend, checkpoints, samples, settings, progress):
+            for step in measure_series(opened.subjects, settings, progress):
                 assembly.add(step)
             evidence = assembly.evidence()
             if trainable is not None and evidence.coverage.measured:
-                evidence = _tried(evidence, trainable, source, settings, progress)
+                evidence = _tried(evidence, trainable, opened.subjects[0].source, settings, progress)
     finally:
         progress.finish()
-    run = Run(
-        started=began.isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - clock, 3),
-        host=platform.node(),
-        command=command,
-        versions=_versions(),
-    )
-    report = assembly.report(evidence, run, notes)
+    report = assembly.report(evidence, clock.run(command), notes)
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -72,13 +105,14 @@ def analyze(settings: Settings, progress: Progress | None = None, command: str =
     return report
 
 
-def _trainable(source: Source, samples: Samples, settings: Settings) -> "tuple[Trainable | None, list[str]]":
+def _trainable(opened: Opened, settings: Settings) -> "tuple[Trainable | None, list[str]]":
     """What short trainings need, where a loss is given and the model can be trained, and else why not in a sentence.
 
     Opened before anything is measured, so that a loss or a target that does not fit is said at once.
     """
     if settings.loss is None or settings.evidence == "forward":
         return None, []
+    source, samples = opened.subjects[0].source, opened.subjects[0].samples
     if source.engine != "torch":
         return None, [f"A model opened by {source.engine} cannot be trained here: forward evidence alone was used."]
     from covscan.prove.gather import open_bench
@@ -99,18 +133,9 @@ def _tried(
 
 def survey(settings: Settings) -> SiteSurvey:
     """List the sites of the first checkpoint, or of the network as its factory makes it. Raises UsageError."""
-    source, samples, backend = _open(settings, untrained=True)
-    first = source.series.checkpoints[0]
-    network = plan_network(backend, first, samples, settings)
-    assembly = Assembly(source, samples, settings, backend.device)
-    return assembly.survey(network)
-
-
-def _open(settings: Settings, *, untrained: bool = False) -> tuple[Source, Samples, Backend]:
-    source = open_source(settings, untrained=untrained)
-    samples = open_samples(settings)
-    backend: Backend = resolve(BACKENDS[source.engine])(source, settings)
-    return source, samples, backend
+    opened = open_series(settings, untrained=True)
+    network = plan_network(opened.subjects[0], settings)
+    return Assembly(opened, settings).survey(network)
 
 
 def _versions() -> dict[str, str]:

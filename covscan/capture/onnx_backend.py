@@ -16,7 +16,7 @@ from covscan.capture.onnx_norms import norms_of
 from covscan.capture.onnx_parts import Call, Shapes
 from covscan.capture.onnx_replay import Replay, is_unmoved, same_calls
 from covscan.capture.onnx_study import Study, study
-from covscan.capture.types import Network, Norm, Recorder
+from covscan.capture.types import Network, Norm, Recorder, Reference
 from covscan.config import Settings
 from covscan.data.binding import bind_onnx
 from covscan.data.types import Batch
@@ -56,7 +56,7 @@ class OnnxBackend:
         network: Network,
         batches: Iterable[Batch],
         recorder: Recorder,
-        references: tuple[Checkpoint, ...] = (),
+        references: tuple[Reference, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
         stream = iter(batches)
@@ -108,7 +108,7 @@ class OnnxBackend:
         prepared: Prepared,
         network: Network,
         recorder: Recorder,
-        references: Sequence[Checkpoint],
+        references: Sequence[Reference],
     ) -> list[Replay]:
         """One replay for each reference with other weights; equal weights are reported at once."""
         measured = {site.key for site in network.measured()}
@@ -116,16 +116,19 @@ class OnnxBackend:
         here = [call for call in self._calls(prepared) if call.output in outputs]
         replays = []
         for reference in references:
-            other = self._prepared(reference)
+            assert isinstance(reference.backend, OnnxBackend)
+            other = reference.backend._prepared(reference.checkpoint)
+            theirs = {call.output: call for call in reference.backend._calls(other)}
+            named = {call.output: theirs.get(reference.name(call.output)) for call in here}
             moved = []
-            for pair in same_calls(prepared.graph, here, other.graph, self._calls(other)):
+            for pair in same_calls(prepared.graph, here, other.graph, named):
                 key = outputs[pair.here.output]
                 if is_unmoved(prepared.graph, other.graph, pair) and key is not None:
                     recorder.unmoved(pair.here.output, key, reference.id)
                 else:
                     moved.append(pair)
             if moved:
-                replays.append(Replay(reference.id, other.graph, reference.path, moved))
+                replays.append(Replay(reference.id, other.graph, reference.checkpoint.path, moved))
         return replays
 
 

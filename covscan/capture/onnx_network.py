@@ -11,6 +11,7 @@ from covscan.capture.onnx_constants import Weights, constant_value
 from covscan.capture.onnx_graph import Graph, attribute_of
 from covscan.capture.onnx_layout import Axes, channel_axes, default_axis, input_axis
 from covscan.capture.onnx_operators import FLAT_INPUT, FLAT_OUTPUT, QUANTIZED
+from covscan.capture.onnx_origins import origin_of, owner_of
 from covscan.capture.onnx_parts import Call, Shapes
 from covscan.capture.types import Layout, Module, Network, Position, Saturation, Site, SiteKey, Skip
 
@@ -35,12 +36,14 @@ class Survey:
     first: Probe
     second: Probe | None
     _named: Mapping[str, Call] = field(init=False, default_factory=dict)
+    _scoped: bool = field(init=False, default=False)
 
     def network(self) -> Network:
         """The network as it can be measured."""
         axes = channel_axes(self.prepared.graph, self.calls, self.first.shapes)
         sites: dict[str, Site] = {}
         self._named = {call.output: call for call in self.calls}
+        self._scoped = any(origin_of([node]) is not None for node in self.prepared.graph.nodes)
         skipped = dict(map(self._told_apart, self.prepared.skipped))
         modules = []
         for depth, call in enumerate(self.calls):
@@ -49,6 +52,7 @@ class Survey:
             modules.append(self._module(depth, call, inputs, output))
         self._skip_quantized(skipped)
         found = {site.key.site for site in sites.values()}
+        fed = {value.name for value in self.prepared.graph.inputs}
         return Network(
             sites=tuple(sites.values()),
             modules=tuple(modules),
@@ -56,6 +60,7 @@ class Survey:
             skipped=tuple(Skip(site, reason) for site, reason in skipped.items() if site not in found),
             parameters=Weights(self.prepared.graph).elements(),
             notes=self._notes(),
+            fed=tuple(site.key for site in sites.values() if site.key.site in fed),
         )
 
     def _told_apart(self, skip: Skip) -> tuple[str, str]:
@@ -189,6 +194,7 @@ class Survey:
         return value
 
     def _module(self, depth: int, call: Call, inputs: tuple[SiteKey, ...], output: SiteKey | None) -> Module:
+        members = [self.prepared.graph.nodes[index] for index in call.members]
         return Module(
             name=call.output,
             type=call.type,
@@ -200,7 +206,26 @@ class Survey:
             has_bias=call.has_bias,
             parameters=call.parameters,
             dropout=_dropout(self.prepared.graph, call),
+            origin=self._origin_module(call),
+            nodes=tuple(node.name for node in members if node.name),
         )
+
+    def _origin_module(self, call: Call) -> str | None:
+        """The module whose output this call's is: None where the module goes on with it, or quantization cuts it.
+
+        An attention is a step inside its module, and known by it all the same. In a file without scopes the names of
+        the weights are what is left of the modules'.
+        """
+        graph = self.prepared.graph
+        if not self._scoped:
+            return owner_of(call.parameters)
+        origin = origin_of([graph.nodes[index] for index in call.members])
+        readers = graph.readers(call.output)
+        if call.role == "attention" or origin is None:
+            return origin
+        if call.role == "block" and any(reader.op_type in QUANTIZED for reader in readers):
+            return None
+        return None if any(origin_of([reader]) == origin for reader in readers) else origin
 
     def _skip_quantized(self, skipped: dict[str, str]) -> None:
         for node in self.prepared.graph.nodes:

@@ -21,16 +21,14 @@ class Pair:
     there: Call
 
 
-def same_calls(graph: Graph, here: Sequence[Call], other: Graph, there: Sequence[Call]) -> list[Pair]:
-    """Calls with weights that both graphs hold under one name, made of the same operators."""
-    theirs = {call.output: call for call in there}
-    pairs = [Pair(call, theirs[call.output]) for call in here if call.parameters and call.output in theirs]
+def same_calls(graph: Graph, here: Sequence[Call], other: Graph, there: Mapping[str, Call | None]) -> list[Pair]:
+    """Calls with weights and what they are in another graph (``there``, by output here), made of the same operators."""
+    pairs = [Pair(call, found) for call in here if call.parameters and (found := there.get(call.output)) is not None]
     return [
         pair
         for pair in pairs
         if _operators(graph, pair.here) == _operators(other, pair.there)
         and len(pair.here.feeds) == len(pair.there.feeds)
-        and len(pair.here.roots) == len(pair.there.roots)
     ]
 
 
@@ -39,8 +37,8 @@ def _operators(graph: Graph, call: Call) -> list[str]:
 
 
 def is_unmoved(graph: Graph, other: Graph, pair: Pair) -> bool:
-    """Whether every weight of the call is bit-equal in both files."""
-    return all(
+    """Whether every weight of the call is bit-equal in both files; quantized ones are others, and more, than floats."""
+    return len(pair.here.roots) == len(pair.there.roots) and all(
         _same(graph.leaves[mine], graph.folder, other.leaves[yours], other.folder)
         for mine, yours in zip(pair.here.roots, pair.there.roots, strict=True)
     )

@@ -17,7 +17,7 @@ from covscan.capture.script_program import ScriptProgram
 from covscan.capture.script_tap import ScriptTap
 from covscan.capture.tensors import Provenance, tensors_in
 from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
-from covscan.capture.types import Network, Norm, Recorder
+from covscan.capture.types import Network, Norm, Recorder, Reference
 from covscan.config.settings import Settings
 from covscan.data.binding import take
 from covscan.data.types import Batch
@@ -69,11 +69,14 @@ class ScriptBackend:
         network: Network,
         batches: Iterable[Batch],
         recorder: Recorder,
-        references: tuple[Checkpoint, ...] = (),
+        references: tuple[Reference, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
         program = self._open(checkpoint)
-        others = {reference.id: self._open(reference) for reference in references}
+        others: dict[str, ScriptProgram] = {}
+        for reference in references:
+            assert isinstance(reference.backend, ScriptBackend)
+            others[reference.id] = reference.backend._open(reference.checkpoint)
         tap = ScriptTap(program, network, recorder, self._settings, others)
         for other in others.values():
             other.module.to(self._device)

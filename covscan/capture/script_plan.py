@@ -13,7 +13,7 @@ from covscan.capture.script_calls import CallKind, Values, flat_parts, kind_of, 
 from covscan.capture.script_graph import Call
 from covscan.capture.script_program import ScriptProgram
 from covscan.capture.tensors import Origin, Provenance, first_tensor
-from covscan.capture.types import Layout, Module, Network, Saturation, Site, SiteKey, Skip
+from covscan.capture.types import Layout, Module, Network, Saturation, Site, SiteKey, Skip, base_name
 
 _FROZEN = (
     "the archive is frozen: its layers have lost their names and are called by their operators in order, and BatchNorm "
@@ -110,6 +110,7 @@ class ScriptDiscovery:
                 has_bias=frame.kind.has_bias,
                 dropout=frame.kind.dropout,
                 parameters=frame.kind.parameters,
+                origin=base_name(name),
             )
         )
 

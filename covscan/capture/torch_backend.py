@@ -14,7 +14,7 @@ from covscan.capture.torch_plan import Discovery
 from covscan.capture.torch_session import left_as_found, pick_device, seed_everything
 from covscan.capture.torch_source import SourceLines
 from covscan.capture.torch_tap import Tap
-from covscan.capture.types import Network, Norm, Recorder, Site, base_name
+from covscan.capture.types import Network, Norm, Recorder, Reference, Site, base_name
 from covscan.config import Settings
 from covscan.data.binding import Bound, bind_torch, take
 from covscan.data.types import Batch
@@ -70,12 +70,14 @@ class TorchBackend:
 
     def _discover(self, model: "torch.nn.Module", batch: Batch) -> Discovery:
         known = Provenance()
-        discovery = Discovery(model, batch.n, known, module_types(model))
+        bound = self._bind(model, batch)
+        given = tuple(tensors_in((bound.args, bound.kwargs)))
+        discovery = Discovery(model, batch.n, known, module_types(model), given)
         with left_as_found(model, self._device):
             # First without following channels: what is raised under a dispatch mode loses its message.
             first = self._forward(model, batch, self._settings.seed + 1)
             with discovery.watching(), ChannelFlow(known):
-                second = self._forward(model, batch, self._settings.seed)
+                second = self._run(model, batch, bound, self._settings.seed)
         discovery.repeatable = _equal(first, second)
         return discovery
 
@@ -85,12 +87,11 @@ class TorchBackend:
         network: Network,
         batches: Iterable[Batch],
         recorder: Recorder,
-        references: tuple[Checkpoint, ...] = (),
+        references: tuple[Reference, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site sees to ``recorder``. Raises UsageError."""
         model = self._open(checkpoint)
-        weights = {reference.id: self._source.weights(reference) for reference in references}
-        tap = Tap(model, network, recorder, self._attention, self._settings, weights)
+        tap = Tap(model, network, recorder, self._attention, self._settings, references)
         with left_as_found(model, self._device), tap.installed():
             for batch in batches:
                 tap.begin(batch)
@@ -99,7 +100,9 @@ class TorchBackend:
         tap.close()
 
     def _forward(self, model: "torch.nn.Module", batch: Batch, seed: int) -> Any:
-        bound = self._bind(model, batch)
+        return self._run(model, batch, self._bind(model, batch), seed)
+
+    def _run(self, model: "torch.nn.Module", batch: Batch, bound: Bound, seed: int) -> Any:
         seed_everything(seed)
         try:
             return model(*bound.args, **bound.kwargs)

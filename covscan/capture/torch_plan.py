@@ -1,7 +1,7 @@
 """One instrumented forward pass: which tensors there are, in which order, and which of them are the same."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -40,11 +40,13 @@ class Discovery:
     samples: int
     known: Provenance
     types: Mapping[str, str] = field(default_factory=dict)
+    given: "Sequence[torch.Tensor]" = ()
     sites: list[Site] = field(default_factory=list)
     modules: list[Module] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     attention: list[SiteKey | None] = field(default_factory=list)
     repeatable: bool = True
+    fed: list[SiteKey] = field(default_factory=list)
     _calls: Counter[str] = field(default_factory=Counter)
     _stack: list[_Frame] = field(default_factory=list)
     _recent: dict[int, Layout] = field(default_factory=dict)
@@ -107,6 +109,8 @@ class Discovery:
             return
         key = SiteKey(frame.name, "input")
         self._add(frame, key, found.tensor, layout, flat)
+        if any(found.identity is tensor for tensor in self.given):
+            self.fed.append(key)
         self.known.remember(found.identity, Origin(key, layout))
         frame.layout = layout
         frame.inputs = (key,)
@@ -149,6 +153,7 @@ class Discovery:
                 has_bias=getattr(module, "bias", None) is not None,
                 dropout=kinds.dropout_probability(frame.names, module),
                 parameters=tuple(f"{frame.base}.{name}" for name in own_parameters(module)),
+                origin=frame.base,
             )
         )
 
@@ -248,6 +253,7 @@ class Discovery:
             never_fired=never,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             nondeterministic=() if self.repeatable else ("output",),
+            fed=tuple(self.fed),
         )
 
 

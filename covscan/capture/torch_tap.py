@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from covscan.capture.attention import Logits, Scores, watching_attention
 from covscan.capture.reading import Reader, UnreadableError
 from covscan.capture.sequences import readable
 from covscan.capture.torch_plan import own_parameters
-from covscan.capture.types import Layout, Network, Recorder, Rows, Site, SiteKey, base_name, call_name
+from covscan.capture.types import Layout, Network, Recorder, Reference, Rows, Site, SiteKey, base_name, call_name
 from covscan.config import Settings
 from covscan.data.types import Batch
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Tap:
     """Hooks on the modules whose sites are measured, for one checkpoint.
 
-    ``references`` holds the weights of earlier checkpoints by id; a parametrized module without children that ran is
-    replayed with them on the batches that the recorder wants, on the input it has just seen.
+    A parametrized module without children that ran is replayed with the weights of each of ``references`` on the
+    batches that the recorder wants, on the input it has just seen.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Tap:
         recorder: Recorder,
         attention: tuple[SiteKey | None, ...],
         settings: Settings,
-        references: "Mapping[str, Mapping[str, torch.Tensor]]",
+        references: Sequence[Reference],
     ) -> None:
         self._model, self._recorder, self._settings = model, recorder, settings
         self._wanted: dict[str, dict[SiteKey, Site]] = defaultdict(dict)
@@ -135,12 +135,13 @@ class Tap:
             self._recorder.record(key, logits.rows(self._reader), self._batch)
 
     def _compare(
-        self, network: Network, references: "Mapping[str, Mapping[str, torch.Tensor]]"
+        self, network: Network, references: Sequence[Reference]
     ) -> "dict[str, dict[str, dict[str, torch.Tensor]]]":
         """Calls that can be replayed → reference id → the reference's weights by local name, where they differ."""
         import torch
 
         modules = dict(self._model.named_modules())
+        saved = [(reference, reference.backend.weights(reference.checkpoint)) for reference in references]
         moved: dict[str, dict[str, dict[str, torch.Tensor]]] = defaultdict(dict)
         for call in network.modules:
             base = base_name(call.name)
@@ -149,14 +150,16 @@ class Tap:
             if call.output not in self._wanted.get(base, {}):
                 continue
             own = own_parameters(modules[base])
-            for reference, weights in references.items():
-                theirs = {name: weights[f"{base}.{name}"] for name in own if f"{base}.{name}" in weights}
-                if any(isinstance(own[name], torch.nn.Parameter) for name in own.keys() - theirs.keys()):
-                    continue  # buffers may be missing: those that are not saved are the same at every checkpoint
-                if all(torch.equal(own[name].cpu(), saved.to(own[name].dtype)) for name, saved in theirs.items()):
-                    self._recorder.unmoved(call.name, call.output, reference)
+            for reference, weights in saved:
+                there = base_name(reference.name(call.name))
+                places = {name: f"{there}.{name}" for name in own}
+                theirs = {name: torch.as_tensor(weights[at]) for name, at in places.items() if at in weights}
+                if not _replaceable(own, theirs):
+                    continue
+                if all(torch.equal(own[name].cpu(), theirs[name].to(own[name].dtype)) for name in theirs):
+                    self._recorder.unmoved(call.name, call.output, reference.id)
                 else:
-                    moved[call.name][reference] = theirs
+                    moved[call.name][reference.id] = theirs
         return dict(moved)
 
     def _work_of(self, name: str, weights: "Mapping[str, torch.Tensor]") -> int:
@@ -181,3 +184,15 @@ class Tap:
                 self._recorder.replay(name, key, reference, actual, rows, self._batch, self._work[name])
         finally:
             self._replaying = False
+
+
+def _replaceable(own: "Mapping[str, torch.Tensor]", theirs: "Mapping[str, torch.Tensor]") -> bool:
+    """Whether a module can run with other weights: every parameter is there, each tensor in its size.
+
+    Buffers may be missing: those that are not saved are the same at every checkpoint.
+    """
+    import torch
+
+    if any(isinstance(own[name], torch.nn.Parameter) for name in own.keys() - theirs.keys()):
+        return False
+    return all(own[name].shape == other.shape for name, other in theirs.items())

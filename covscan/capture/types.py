@@ -1,7 +1,7 @@
 """The protocol at which PyTorch and ONNX meet: above it nobody can tell which one it was."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -124,6 +124,10 @@ class Module:
     dropout: float | None = None
     parameters: tuple[str, ...] = ()
     """Full names of its own parameters and buffers, as the checkpoint's weights call them."""
+    origin: str | None = None
+    """Qualified name of the module that it is a call of, as far as an exporter left it; None where that is unknown."""
+    nodes: tuple[str, ...] = ()
+    """Names of the graph's nodes that it is made of, the one that gives its output last; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,8 @@ class Network:
     notes: tuple[str, ...] = ()
     nondeterministic: tuple[str, ...] = ()
     """What differed between two runs on the same input with other random numbers."""
+    fed: tuple[SiteKey, ...] = ()
+    """Sites that hold an array of the data as it was fed; empty too where none was recognized."""
 
     def measured(self) -> tuple[Site, ...]:
         """The sites that are tapped themselves, without those that see a tensor already tapped."""
@@ -207,6 +213,23 @@ class Recorder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Earlier weights for replays, called ``id``, opened by ``backend``, which is one of the same engine.
+
+    ``names`` says what a call of the later network is called in the earlier one, where that differs.
+    """
+
+    id: str
+    checkpoint: Checkpoint
+    backend: "Backend"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, call: str) -> str:
+        """The earlier network's name of a call."""
+        return self.names.get(call, call)
+
+
 class Backend(Protocol):
     """One engine's way to open checkpoints and read what flows through the network."""
 
@@ -225,11 +248,11 @@ class Backend(Protocol):
         network: Network,
         batches: Iterable[Batch],
         recorder: Recorder,
-        references: tuple[Checkpoint, ...] = (),
+        references: tuple[Reference, ...] = (),
     ) -> None:
         """Run every batch and hand what each measured site of ``network`` sees to ``recorder``.
 
-        ``references`` are earlier checkpoints whose weights the replays use (excess shift), on the batches for which
+        ``references`` are earlier weights that the replays use (excess shift), on the batches for which
         ``recorder.wants_replay(batch)``. The model is left as it was found.
         """
         ...

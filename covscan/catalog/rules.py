@@ -20,6 +20,7 @@ RULES: dict[str, str] = {
     "COV205": "covscan.rules.shift_source:shift_source",
     "COV206": "covscan.rules.shift_shape:effective_rank_falling",
     "COV207": "covscan.rules.shift_source:accumulating_drift",
+    "COV208": "covscan.rules.data_shift:data_shift",
     "COV211": "covscan.rules.depth_scale:scale_grows",
     "COV212": "covscan.rules.depth_scale:scale_vanishes",
     "COV213": "covscan.rules.mean_dominance:mean_dominates",

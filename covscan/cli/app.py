@@ -64,6 +64,8 @@ Examples:
       --loss cross_entropy --optimizer sgd --lr 0.1 runs/ckpt-*.pt
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
+  covscan analyze --model nets.py:build --reference-data train.npz \\
+      --data production.npz runs/last.pt
 
 {CODES}""",
 )
@@ -74,6 +76,7 @@ def analyze(
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
+    reference_data: options.ReferenceData = None,
     target: options.Target = None,
     mask: options.Mask = None,
     samples: options.Samples = DEFAULTS.samples,
@@ -103,7 +106,11 @@ def analyze(
     config: options.ConfigPath = None,
     no_config: options.NoConfig = False,
 ) -> None:
-    """Measure a series of checkpoints: which layers shifted, by how much, and what to try."""
+    """Measure a series of checkpoints: which layers shifted, by how much, and what to try.
+
+    With --reference-data it compares two data sets through one checkpoint: where a shift of the data enters the
+    network, and how it travels.
+    """
     from covscan.cli.analyze import run
     from covscan.cli.values import given
 
@@ -208,6 +215,64 @@ def sites(
     raise typer.Exit(run(context.params, given(context)))
 
 
+@app.command(
+    cls=GroupedCommand,
+    short_help="Compare two models on the same data, or two reports.",
+    epilog="""\b
+Examples:
+  covscan diff --model nets.py:build --data sample.npz base.pt fine-tuned.pt
+  covscan diff --model nets.py:build --data sample.npz net.pt net.onnx
+  covscan diff --data sample.npz net.onnx net-int8.onnx
+  covscan diff main.json branch.json
+
+\b
+Exit codes:
+  0 completed   1 a finding at or above --fail-on, or with --exit-code a difference
+  2 something to correct   3 a bug in covscan   4 nothing can be concluded   130 interrupted""",
+)
+def diff(
+    context: typer.Context,
+    sides: options.TwoSides = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    model_b: options.ModelOfSecond = None,
+    model_b_arg: options.ModelArgumentsOfSecond = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    per_channel: options.PerChannel = False,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    fail_on: options.FailOn = "never",
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    exit_code: options.SayDifference = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Compare two models on the same data: fine-tuned with its base, exported or quantized with its source.
+
+    Sites are matched by the names of modules, which exporters write into ONNX files, and of the graph's values. Of two
+    reports, which need no data, the figures are put side by side.
+    """
+    from covscan.cli.diff import run
+    from covscan.cli.values import given
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
 Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code or a name, as COV203.")]
 
 
@@ -252,34 +317,6 @@ def render(
 ) -> None:
     """Show a report again, in any format, without measuring."""
     from covscan.cli.render import run
-
-    raise typer.Exit(run(context.params))
-
-
-@app.command(
-    cls=GroupedCommand,
-    short_help="Say what differs between two reports.",
-    epilog="""\b
-Example:
-  covscan diff main.json branch.json
-
-\b
-Exit codes:
-  0 completed   1 with --exit-code: something differs beyond noise
-  2 something to correct   3 a bug in covscan""",
-)
-def diff(
-    context: typer.Context,
-    a: options.OneReport,
-    b: options.OtherReport,
-    form: options.PlainFormat = "text",
-    exit_code: options.SayDifference = False,
-    verbose: options.Verbose = False,
-    color: options.Color = "auto",
-    no_color: options.NoColor = False,
-) -> None:
-    """Say what differs between two reports: statistics, shifts, findings and suggestions, side by side."""
-    from covscan.cli.diff import run
 
     raise typer.Exit(run(context.params))
 

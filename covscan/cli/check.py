@@ -7,7 +7,7 @@ from typing import Any
 
 from covscan.cli.analyze import check_complete, measure
 from covscan.cli.baseline import read_tolerances
-from covscan.cli.obtain import read_report
+from covscan.cli.obtain import MEASURED_BEFORE, measuring, read_report, refuse
 from covscan.cli.outputs import parse_outputs
 from covscan.cli.policies import read_flags
 from covscan.cli.publish import publish
@@ -16,7 +16,6 @@ from covscan.cli.streams import payload_only
 from covscan.cli.values import read_wishes
 from covscan.config.file import Config
 from covscan.config.policy import Policy, Tolerances
-from covscan.errors import UsageError
 from covscan.gate import counted, judge
 from covscan.gate.baseline import compared
 from covscan.gate.policy import build_policy
@@ -24,23 +23,6 @@ from covscan.render import check_format
 from covscan.report import from_json, to_json
 from covscan.report.gate import BaselineResult
 from covscan.report.types import Report
-
-JUDGING = frozenset(
-    {
-        "report",
-        "preset",
-        "fail_on",
-        "select",
-        "ignore",
-        "min_samples",
-        "baseline",
-        "baseline_rev",
-        "config",
-        "no_config",
-    }
-)
-SHOWING = frozenset({"form", "output", "quiet", "verbose", "color", "no_color"})
-"""Parameters that mean something without a measurement, as those of JUDGING do."""
 
 
 def run(words: Mapping[str, Any], said: Set[str]) -> int:
@@ -50,7 +32,7 @@ def run(words: Mapping[str, Any], said: Set[str]) -> int:
     config = read_config(words)
     policy = policy_from(words, config)
     if words["report"] is not None:
-        _refuse_measuring(said - JUDGING - SHOWING)
+        refuse(measuring(said), MEASURED_BEFORE)
         outputs = parse_outputs(words["output"] or ())
         report = judged(read_report(words["report"]), policy)
         publish(report, words["form"], outputs, wishes, sys.stdout)
@@ -101,14 +83,3 @@ def exit_code(report: Report) -> int:
     """The exit code of a judged report."""
     assert report.gate is not None
     return report.gate.exit_code
-
-
-def _refuse_measuring(given: Set[str]) -> None:
-    if not given:
-        return
-    flags = ["checkpoints" if name == "checkpoints" else f"--{name.replace('_', '-')}" for name in sorted(given)]
-    raise UsageError(
-        "bad-option",
-        f"--report judges what was measured before, so that {' and '.join(flags)} can change nothing",
-        hint="leave one or the other out",
-    )

@@ -49,6 +49,15 @@ Data = Annotated[
         "or file.py:function that returns a DataLoader or any iterable.",
     ),
 ]
+ReferenceData = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-data",
+        metavar="SOURCE",
+        rich_help_panel=DATA,
+        help="Compare --data with these data through one checkpoint, instead of checkpoints with each other.",
+    ),
+]
 Target = Annotated[
     str | None,
     typer.Option("--target", metavar="NAME", rich_help_panel=DATA, help="The array that holds the labels."),
@@ -421,8 +430,27 @@ AcceptSites = Annotated[
     list[str] | None,
     typer.Option("--accept-site", metavar="GLOB", rich_help_panel=BASELINE, help="Take it at these sites. Repeatable."),
 ]
-OneReport = Annotated[str, typer.Argument(metavar="A", help="What analyze -o json=PATH wrote.")]
-OtherReport = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
 SayDifference = Annotated[
     bool, typer.Option("--exit-code", rich_help_panel=OUTPUT, help="Exit with 1 where something differs beyond noise.")
+]
+TwoSides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="A B", help="Two checkpoints or models, each a file or a folder, or two reports: B is compared with A."
+    ),
+]
+ModelOfSecond = Annotated[
+    str | None,
+    typer.Option(
+        "--model-b",
+        metavar="FACTORY",
+        rich_help_panel=MODEL,
+        help="The factory of B, where it is not that of --model.",
+    ),
+]
+ModelArgumentsOfSecond = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-b-arg", metavar="KEY=VALUE", rich_help_panel=MODEL, help="As --model-arg, of --model-b. Repeatable."
+    ),
 ]

@@ -21,6 +21,8 @@ class Settings:
     """Allow a whole pickled module to be unpickled, which runs code from the file."""
     data: str | Iterable[Any] | Callable[..., Any] | None = None
     """A path, ``file.py:function``, or (from Python) arrays, a mapping of arrays, or an iterable of batches."""
+    reference_data: str | Iterable[Any] | Callable[..., Any] | None = None
+    """As ``data``: what they are compared with, through one checkpoint; None compares checkpoints."""
     target: str | None = None
     """Name of the array that holds the labels."""
     mask: str | None = None

@@ -39,27 +39,27 @@ KINDS = {
 PYTHON = "covscan.data.python_objects"
 
 
-def open_samples(settings: Settings) -> "OpenSamples":
+def open_samples(settings: Settings, *, option: str = "--data", labelled: bool = True) -> "OpenSamples":
     """Open what ``settings.data`` names and choose the samples.
 
     Of data whose length is known those ``settings.samples`` samples are read whose numbers have the smallest
-    seeded hash, in ascending order; of an iterable the first ones, kept in a temporary folder. Raises
-    UsageError.
+    seeded hash, in ascending order; of an iterable the first ones, kept in a temporary folder. ``option`` is what
+    messages call the source; where it need not be ``labelled``, ``settings.target`` may be missing. Raises UsageError.
     """
     from covscan.data.samples import OpenSamples, delete_folder
 
     for name, value in (("--samples", settings.samples), ("--batch-size", settings.batch_size)):
         if value < 1:
             raise UsageError("bad-setting", f"{name} must be at least 1", found=str(value))
-    contents = _contents(settings)
+    contents = _contents(settings, option)
     try:
-        return OpenSamples(contents, settings)
+        return OpenSamples(contents, settings, labelled=labelled)
     except BaseException:
         delete_folder(contents.temporary)
         raise
 
 
-def _contents(settings: Settings) -> "Contents":
+def _contents(settings: Settings, option: str) -> "Contents":
     data = settings.data
     if data is None:
         raise UsageError(
@@ -67,7 +67,7 @@ def _contents(settings: Settings) -> "Contents":
         )
 
     def open_path(path: str) -> "Contents":
-        return _open_path(Path(path), settings)
+        return _open_path(Path(path), settings, option)
 
     if isinstance(data, str) and looks_like_object(data) and not Path(data).exists():
         return _read(f"{PYTHON}:read_function", data, settings, open_path)
@@ -76,13 +76,13 @@ def _contents(settings: Settings) -> "Contents":
     return _read(f"{PYTHON}:read_object", data, settings, open_path)
 
 
-def _open_path(path: Path, settings: Settings) -> "Contents":
+def _open_path(path: Path, settings: Settings, option: str) -> "Contents":
     if not path.exists():
         folder = path.parent
         names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
         close = difflib.get_close_matches(path.name, names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "give a file, a folder of images, or file.py:function"
-        raise UsageError("no-such-file", f"--data: there is no {str(path)!r}", hint=hint)
+        raise UsageError("no-such-file", f"{option}: there is no {str(path)!r}", hint=hint)
     if path.is_dir():
         return _read(_IMAGES, path, settings)
     name = path.name.lower()
@@ -90,7 +90,7 @@ def _open_path(path: Path, settings: Settings) -> "Contents":
     if kind is None:
         raise UsageError(
             "unknown-data-kind",
-            f"--data: {path.name!r} is of no kind that covscan reads",
+            f"{option}: {path.name!r} is of no kind that covscan reads",
             found=f"suffix {path.suffix!r}",
             hint=_kinds_hint(path),
         )

@@ -6,6 +6,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,39 @@ from covscan.errors import UsageError
 _CHUNK_BYTES = 1 << 24
 
 
+@dataclass(frozen=True, slots=True)
+class InputKind:
+    """What one array of the inputs holds: numpy's letter for its kind of numbers, and the shapes of single samples."""
+
+    kind: str
+    shapes: frozenset[tuple[int, ...]]
+
+    def fits(self, other: "InputKind") -> bool:
+        """Whether both may be fed to one network: the same shape, or as many axes where shapes vary anyway."""
+        if len(self.shapes) == len(other.shapes) == 1:
+            return self.shapes == other.shapes
+        return {len(shape) for shape in self.shapes} == {len(shape) for shape in other.shapes}
+
+    def text(self) -> str:
+        """The shapes, for a message."""
+        return " or ".join(str(shape) for shape in sorted(self.shapes))
+
+
 class OpenSamples:
     """The chosen samples of a data set (``covscan.data.types.Samples``).
 
     Besides what the protocol asks for, ``nonfinite`` counts the NaN and infinite values of the inputs.
     Samples of one shape come in batches of ``settings.batch_size``; where shapes change, a batch ends.
-    Closing it, or losing the last reference, deletes what was spooled to disk.
+    Closing it, or losing the last reference, deletes what was spooled to disk. Where it need not be ``labelled``, the
+    target may be missing.
     """
 
-    def __init__(self, contents: Contents, settings: Settings) -> None:
+    def __init__(self, contents: Contents, settings: Settings, *, labelled: bool = True) -> None:
         self._runs = contents.runs
         self._batch_size = settings.batch_size
         self._finalizer = weakref.finalize(self, _delete_own, contents.temporary, os.getpid())
-        self._target = self._part("target", settings.target) or contents.target
+        named = settings.target if labelled or self._has(settings.target) else None
+        self._target = self._part("target", named) or contents.target
         self._mask = self._part("mask", settings.mask)
         index = np.concatenate([run.index for run in self._runs])
         self.count = len(index)
@@ -59,6 +80,30 @@ class OpenSamples:
                 index = run.index[rows]
                 yield self._batch(run, rows, self._block[done : done + len(index)])
                 done += len(index)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there are labels."""
+        return self._target is not None
+
+    def inputs(self) -> dict[str, InputKind]:
+        """What each array that may be fed holds, by its name or place; labels are left out."""
+        found: dict[str, InputKind] = {}
+        for run in self._runs:
+            labels = {self._target} | {key for key in run.structure.keys if key.lower() in LABELS}
+            parts = dict(run.structure.parts)
+            out = set().union(*(leaf_numbers(parts.get(key or "")) for key in labels)) if not self._is_input else set()
+            for number, name in enumerate(run.structure.leaves):
+                if number in out and len(out) < len(run.arrays):
+                    continue
+                array = _cut(run, number, slice(0, 1))
+                shape = array.shape if number in run.constants else array.shape[1:]
+                known = found[name].shapes if name in found else frozenset()
+                found[name] = InputKind(array.dtype.kind, known | {shape})
+        return found
+
+    def _has(self, name: str | None) -> bool:
+        return all(name in run.structure.keys for run in self._runs)
 
     def close(self) -> None:
         """Delete what was spooled to disk; the samples can't be read any more."""

@@ -11,11 +11,15 @@ Family = Literal["moments", "distribution", "geometry", "derived"]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Where a measure is, and from which absolute value on it is material (it needs to clear the noise as well)."""
+    """Where a measure is, and from which absolute value on it is material (it needs to clear the noise as well).
+
+    ``same_samples``: it compares sample by sample, so that both sides must have seen the same.
+    """
 
     target: str
     family: Family
     material: float
+    same_samples: bool = False
 
 
 MEASURES: dict[str, Spec] = {
@@ -27,13 +31,17 @@ MEASURES: dict[str, Spec] = {
     "kolmogorov_smirnov": Spec("covscan.measures.distribution:kolmogorov_smirnov", "distribution", 0.1),
     "population_stability_index": Spec("covscan.measures.distribution:population_stability_index", "distribution", 0.1),
     "jensen_shannon": Spec("covscan.measures.distribution:jensen_shannon", "distribution", 0.0125),
-    "linear_cka_distance": Spec("covscan.measures.geometry:linear_cka_distance", "geometry", 0.1),
+    "linear_cka_distance": Spec("covscan.measures.geometry:linear_cka_distance", "geometry", 0.1, same_samples=True),
     "effective_rank": Spec("covscan.measures.geometry:effective_rank", "geometry", 0.22),
     "shift_per_weight_movement": Spec("covscan.measures.movement:shift_per_weight_movement", "derived", 0.0),
     "excess_shift": Spec("covscan.measures.excess:excess_shift", "derived", 0.2),
     "excess_mean_difference": Spec("covscan.measures.excess:excess_mean_difference", "derived", 0.2),
     "excess_log_variance_ratio": Spec("covscan.measures.excess:excess_log_variance_ratio", "derived", 0.4),
+    "shift_amplification": Spec("covscan.measures.amplification:shift_amplification", "derived", 1.5),
 }
-"""Effect sizes: 0.2 sd is Cohen's small effect, PSI 0.1 its moderate mark and JS an eighth of it, 0.4 = ln 1.5."""
+"""Effect sizes: 0.2 sd is Cohen's small effect, PSI 0.1 its moderate mark and JS an eighth of it, 0.4 = ln 1.5.
+
+``shift_amplification`` is taken between two data sets alone, where it is material from 1.5 on and from 1/1.5 down.
+"""
 
 __all__ = ["MEASURES", "Family", "Spec"]

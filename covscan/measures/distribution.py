@@ -11,6 +11,9 @@ Int = npt.NDArray[np.int64]
 BINS = 10
 _PSEUDO_COUNT = 0.5
 """Added to every bin, so that an empty one gives a large number and not infinity."""
+_SAME = 1e-5
+"""Of a standard deviation, below which two values are one: two engines round differently, and where many values are
+alike (words of a small vocabulary, grey levels) a comparison by rank would take that for a shift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,16 @@ def pair_samples(a: Float64, b: Float64, take_a: Int, take_b: Int) -> Distributi
     both = np.ascontiguousarray(np.concatenate([a, b]).T)  # (channels, rows)
     order = np.argsort(both, axis=1, kind="stable")
     gaps = np.diff(np.take_along_axis(both, order, axis=1), axis=1)
-    distinct = gaps > 0
     scale = np.sqrt((a.var(axis=0) + b.var(axis=0)) / 2)
     gaps /= np.where(scale > 0, scale, 1.0)[:, None]
+    distinct = gaps > _SAME
     area, largest = np.zeros((2, len(take_a), len(both)))
     for replicate, (one, other) in enumerate(zip(take_a, take_b, strict=True)):
         # Behind the last value both are 1, and between equal values neither function is defined.
         apart = np.abs(_cdf_difference(one, other, order)[:, :-1])
         area[replicate] = np.einsum("cr,cr->c", apart, gaps)
         largest[replicate] = np.max(apart, axis=1, where=distinct, initial=0.0)
-    edges = np.quantile(a, np.arange(1, BINS) / BINS, axis=0)  # (bins - 1, channels)
+    edges = np.quantile(a, np.arange(1, BINS) / BINS, axis=0) + _SAME * scale  # (bins - 1, channels)
     return DistributionPair(area, largest, _bin_counts(a, edges, take_a), _bin_counts(b, edges, take_b))
 
 

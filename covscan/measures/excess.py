@@ -10,8 +10,9 @@ from covscan.measures.moments import (
     log_variance_ratio,
     standardized_mean_difference,
 )
-from covscan.measures.replicates import groups_of, jackknife_error
+from covscan.measures.replicates import groups_of
 from covscan.measures.result import Result
+from covscan.measures.sampling import Sampling
 from covscan.measures.views import variance_floor
 from covscan.stats import BlockMoments, Moments
 
@@ -39,8 +40,9 @@ def excess(
     groups = groups_of((actual.count.sum(axis=1) > 0) & (counterfactual.count.sum(axis=1) > 0), _GROUPS)
     if not groups.count:
         return {name: Result.missing("no finite value in the replayed samples") for name in NAMES}
-    weights = np.concatenate([groups.everything(), groups.leave_one_out()])
-    pair = _scaled_pair(counterfactual.subsets(weights), actual.subsets(weights), reference)
+    sampling = Sampling(groups, groups, paired=True)
+    weights, _ = sampling.weights()
+    pair = _scaled_pair(counterfactual.subsets(weights), actual.subsets(weights), reference, sampling)
     if not pair.live.any():
         return {name: Result.missing("every channel is constant with either weights") for name in NAMES}
     values = {
@@ -48,13 +50,10 @@ def excess(
         "excess_mean_difference": excess_mean_difference(pair),
         "excess_log_variance_ratio": excess_log_variance_ratio(pair),
     }
-    return {
-        name: judge_replicates(name, float(value[0]), value[1:], groups.count, noise.get(_FLOORS[name]))
-        for name, value in values.items()
-    }
+    return {name: judge_replicates(name, value, sampling, noise.get(_FLOORS[name])) for name, value in values.items()}
 
 
-def _scaled_pair(old: Moments, new: Moments, reference: Moments) -> MomentPair:
+def _scaled_pair(old: Moments, new: Moments, reference: Moments, sampling: Sampling) -> MomentPair:
     """Both sets of moments in units in which the later checkpoint has its variance over all samples.
 
     The replayed samples are few: their difference is exact, since both sides saw the same input, but their variance
@@ -68,11 +67,9 @@ def _scaled_pair(old: Moments, new: Moments, reference: Moments) -> MomentPair:
     both = np.maximum(a.variance[0], b.variance[0])
     live = np.isfinite(a.variance[0] + b.variance[0]) & (both > 0) & (both >= floor)
     pooled = np.where(live, np.maximum((a.variance[0] + b.variance[0]) / 2, floor), 1.0)
-    bias = np.zeros_like(both)
-    if len(a.mean) > 2:
-        mean = jackknife_error(b.mean[1:] - a.mean[1:])
-        scale = jackknife_error(np.sqrt(b.variance[1:]) - np.sqrt(a.variance[1:]))
-        bias = (np.square(mean) + np.square(scale)) / pooled
+    mean = sampling.error(b.mean - a.mean)
+    scale = sampling.error(np.sqrt(b.variance) - np.sqrt(a.variance))
+    bias = (np.square(mean) + np.square(scale)) / pooled
     return MomentPair(a, b, live, floor, bias)
 
 

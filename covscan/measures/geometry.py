@@ -10,14 +10,16 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class GeometryPair:
-    """Gram matrices (rows, rows) of the same rows at two checkpoints, and what each replicate takes.
+    """Gram matrices (rows, rows) of the rows of two sides, and what each replicate takes of them.
 
-    ``take`` (replicates, rows) float64 of 0 and 1, at least four rows each.
+    ``take_a`` and ``take_b`` (replicates, rows) float64 of 0 and 1, at least four rows each; where both sides hold the
+    same rows in the same order, the same.
     """
 
     a: Float64
     b: Float64
-    take: Float64
+    take_a: Float64
+    take_b: Float64
 
 
 def gram(values: Float64) -> Float64:
@@ -59,13 +61,14 @@ def linear_cka_distance(pair: GeometryPair) -> Float64:
     """1 - unbiased linear CKA: how much the similarities between samples changed.
 
     CKA = HSIC_1(K, L) / sqrt(HSIC_1(K, K) HSIC_1(L, L)) (Kornblith 2019; Nguyen 2021 for the unbiased form). 0 is the
-    same geometry, about 1 an unrelated one; sampling can take it slightly past 1. Blind to rotations, to a common
-    scale and to any shift of the mean: a complement to the other measures, which see just those.
+    same geometry, about 1 an unrelated one; sampling can take it slightly past 1. Needs the same samples on both sides.
+    Blind to rotations, to a common scale and to any shift of the mean: a complement to the other measures, which see
+    just those.
     """
-    own_a, own_b = unbiased_hsic(pair.a, pair.a, pair.take), unbiased_hsic(pair.b, pair.b, pair.take)
+    own_a, own_b = unbiased_hsic(pair.a, pair.a, pair.take_a), unbiased_hsic(pair.b, pair.b, pair.take_b)
     there = (own_a > 0) & (own_b > 0)
     scale = np.sqrt(np.where(there, own_a * own_b, 1.0))
-    return np.where(there, 1.0 - unbiased_hsic(pair.a, pair.b, pair.take) / scale, np.nan)
+    return np.where(there, 1.0 - unbiased_hsic(pair.a, pair.b, pair.take_a) / scale, np.nan)
 
 
 def effective_rank(pair: GeometryPair) -> Float64:
@@ -74,4 +77,4 @@ def effective_rank(pair: GeometryPair) -> Float64:
     0 is no change, -0.69 half the directions. Blind to which directions they are.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.log(participation_ratio(pair.b, pair.take) / participation_ratio(pair.a, pair.take))
+        return np.log(participation_ratio(pair.b, pair.take_b) / participation_ratio(pair.a, pair.take_a))

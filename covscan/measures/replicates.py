@@ -60,7 +60,7 @@ def jackknife_error(replicates: Float64) -> Float64:
     return error
 
 
-def student_quantile(probability: float, freedom: int) -> float:
+def student_quantile(probability: float, freedom: float) -> float:
     """Quantile of Student's t; exact for 1 and 2 degrees of freedom, else Hill's expansion (1970), within 0.2 %."""
     if freedom == 1:
         return math.tan(math.pi * (probability - 0.5))

@@ -147,6 +147,21 @@ def topology(network: "Network") -> Topology:
     return Topology(calls, inputs, outputs, tuple(before), tuple(map(tuple, after)), source, positions)
 
 
+def entries(network: "Network") -> "tuple[SiteKey, ...]":
+    """The first measured sites that see the data: what holds an array of them, and what looks up their integers.
+
+    Where nothing was recognized as an array of the data, what the first call reads counts as one.
+    """
+    graph = topology(network)
+    same = {site.key: site.same_as or site.key for site in network.sites}
+    measured = {site.key for site in network.measured()}
+    fed = [same.get(key, key) for key in network.fed] or list(graph.inputs[0] if graph.inputs else ())
+    looked_up = [
+        output for keys, output in zip(graph.inputs, graph.outputs, strict=True) if not keys and output is not None
+    ]
+    return tuple(dict.fromkeys(key for key in (*fed, *looked_up) if key in measured))
+
+
 def _positions(site: "Site") -> int:
     taken = {site.layout.sample_axis, site.layout.channel_axis}
     sizes = [size for axis, size in enumerate(site.shape) if axis not in taken]

@@ -8,7 +8,7 @@ from covscan.report.gate import Gate
 from covscan.report.training import Gain, Gradients, Trials
 
 SCHEMA_VERSION = "1.1"
-"""1.1 added ``gate``, ``Site.source`` and ``Finding.suppressed``."""
+"""1.1 added ``gate``, ``comparison``, ``Site.source`` and ``Finding.suppressed``."""
 
 Severity = Literal["error", "warning", "info"]
 Position = Literal["input", "output", "logits"]
@@ -41,16 +41,19 @@ class Model(Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """One saved state, in its place in the series."""
+    """One column: a saved state in its place in the series; of a comparison one of its two sides."""
 
-    id: Annotated[str, Meta(description="its name in the rest of the report, unique")]
+    id: Annotated[
+        str,
+        Meta(description="its name in the rest of the report, unique: of the checkpoint, the data set or the model"),
+    ]
     step: Annotated[int | None, Meta(description="training step, null where neither file nor name holds one")]
     path: Annotated[str, Meta(description="as it was given")]
     sha256: Annotated[str, Meta(description="hex SHA-256 of the file")]
 
 
 class Data(Struct, frozen=True, kw_only=True):
-    """The samples that every checkpoint saw."""
+    """The samples that every checkpoint saw; of two data sets the smaller counts, and one fingerprint of both."""
 
     description: Annotated[str, Meta(description="the source and its arrays, with their types and shapes")]
     samples: Annotated[int, Meta(description="samples read")]
@@ -60,6 +63,43 @@ class Data(Struct, frozen=True, kw_only=True):
     positions: Annotated[int | None, Meta(description="positions read per sample and site at most, null for all")]
     seed: Annotated[int, Meta(description="what samples and positions were chosen by")]
     masked: Annotated[bool, Meta(description="whether padding was left out")]
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """One side of a comparison; its figures stand under its id, where others have a checkpoint's."""
+
+    id: Annotated[str, Meta(description="as in checkpoints")]
+    model: Annotated[Model, Meta(description="what was opened for this side")]
+    data: Annotated[Data, Meta(description="what was run through it")]
+
+
+class Renamed(Struct, frozen=True, kw_only=True):
+    """A site that the second model calls otherwise than the first, whose names the report uses."""
+
+    site: Annotated[str, Meta(description="as in sites")]
+    position: Annotated[Position, Meta(description="as in sites")]
+    there: Annotated[str, Meta(description="its name in the second model")]
+    there_position: Annotated[Position, Meta(description="which side of that module or value")]
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """What is compared with what."""
+
+    kind: Annotated[
+        Literal["checkpoints", "data", "models"],
+        Meta(description="what differs between the columns: training, the samples, or the whole model"),
+    ]
+    sentence: Annotated[str, Meta(description="both sides in words")]
+    paired: Annotated[
+        bool,
+        Meta(description="every column saw the same samples; else intervals are those of two independent samples"),
+    ]
+    sides: Annotated[list[Side], Meta(description="both sides of data and models; empty for checkpoints")] = []
+    mapped: Annotated[
+        list[int] | None,
+        Meta(description="models: sites with a counterpart, and measurable sites of the first and of the second model"),
+    ] = None
+    renamed: Annotated[list[Renamed], Meta(description="models: sites with another name in the second model")] = []
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
@@ -203,7 +243,7 @@ class Site(Struct, frozen=True, kw_only=True):
 
 
 class Measure(Struct, frozen=True, kw_only=True):
-    """A measure between two checkpoints, with what sampling alone would give."""
+    """A measure between two columns, with what sampling alone would give."""
 
     value: Annotated[float | None, Meta(description="in the unit of the measure; null where it could not be measured")]
     noise: Annotated[
@@ -211,7 +251,10 @@ class Measure(Struct, frozen=True, kw_only=True):
         Meta(description="95th percentile between random halves of one checkpoint's samples, in the same unit"),
     ]
     low: Annotated[
-        float | None, Meta(description="lower end of the paired 95 % jackknife interval, in the unit of the measure")
+        float | None,
+        Meta(
+            description="lower end of its 95 % jackknife interval, of pairs or of independent samples, in the same unit"
+        ),
     ]
     high: Annotated[float | None, Meta(description="upper end of it, in the same unit")]
     significant: Annotated[bool, Meta(description="the interval clears the noise and the value a stated effect size")]
@@ -219,7 +262,7 @@ class Measure(Struct, frozen=True, kw_only=True):
 
 
 class Shift(Struct, frozen=True, kw_only=True):
-    """How one site moved between two checkpoints."""
+    """How one site moved between two columns."""
 
     site: Annotated[str, Meta(description="as in sites")]
     position: Annotated[Position, Meta(description="as in sites")]
@@ -346,6 +389,9 @@ class Report(Struct, frozen=True, kw_only=True):
     ]
     gradients: Annotated[Gradients | None, Meta(description="null without a loss")] = None
     trials: Annotated[Trials | None, Meta(description="null where nothing was trained")] = None
+    comparison: Annotated[
+        Comparison | None, Meta(description="what is compared with what; null for one checkpoint and in older reports")
+    ] = None
     gate: Annotated[Gate | None, Meta(description="the verdict of 'covscan check'; null where nothing was gated")] = (
         None
     )

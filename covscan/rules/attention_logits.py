@@ -64,7 +64,9 @@ def large_attention_logits(evidence: Evidence) -> Iterator[Firing]:
         return
     site, largest = found[0]
     more = f", and over {number(LARGE)} at {plural(len(found) - 1, 'call')} more" if len(found) > 1 else ""
-    grew = ", at least twice what it was at the first checkpoint" if rising(evidence, site) else ""
+    first = {"data": f"on {evidence.checkpoints[0].id}", "models": f"in {evidence.checkpoints[0].id}"}
+    where = first.get(evidence.kind, "at the first checkpoint")
+    grew = f", at least twice what it was {where}" if rising(evidence, site) else ""
     yield Firing(
         severity="error" if largest > DIVERGING else "warning",
         site=site.site,

@@ -84,7 +84,9 @@ def sites_differ(evidence: Evidence) -> Iterator[Firing]:
     Severity: warning.
 
     ## What it measures
-    Which sites have no statistics at one checkpoint or more. Sites are matched by name, never by position.
+    Which sites have no statistics at one checkpoint or more. Sites are matched by name, never by position. Of two
+    models also how many sites of the first have a counterpart in the second: a warning where fewer than half do, else
+    told; coverage has the reason of each.
 
     ## Why it matters
     A layer that was added, removed or renamed between checkpoints has no shift, and whoever compares two networks of
@@ -103,6 +105,7 @@ def sites_differ(evidence: Evidence) -> Iterator[Firing]:
     ## Sources
     None: this is bookkeeping.
     """
+    yield from _without_counterpart(evidence)
     names = [checkpoint.id for checkpoint in evidence.checkpoints]
     partial = {
         site.site: [name for name in names if name not in site.statistics]
@@ -114,7 +117,23 @@ def sites_differ(evidence: Evidence) -> Iterator[Firing]:
         yield Firing(
             severity="warning",
             site=site,
-            message=f"{plural(len(partial), 'site is', 'sites are')} not at every checkpoint; "
+            message=f"{plural(len(partial), 'site is', 'sites are')} not "
+            f"{'at every checkpoint' if evidence.kind == 'checkpoints' else 'on both sides'}; "
             f"{site} is missing at {listed(missing)}",
             evidence={"missing": partial},
+        )
+
+
+def _without_counterpart(evidence: Evidence) -> Iterator[Firing]:
+    comparison = evidence.comparison
+    if comparison is None or comparison.mapped is None:
+        return
+    found, here, there = comparison.mapped
+    first, second = (side.id for side in comparison.sides)
+    if found < max(here, there):
+        yield Firing(
+            severity="warning" if found < here / 2 else "info",
+            message=f"{plural(found, 'site')} of {here} in {first} and {there} in {second} are the same; the others "
+            "were not compared",
+            evidence={"mapped": found, first: here, second: there},
         )

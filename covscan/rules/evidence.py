@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from covscan.report.types import Candidate, Checkpoint, Coverage, Data, Finding, Model, Shift, Site, Suggestion
+from covscan.report.types import (
+    Candidate,
+    Checkpoint,
+    Comparison,
+    Coverage,
+    Data,
+    Finding,
+    Model,
+    Shift,
+    Site,
+    Suggestion,
+)
 
 if TYPE_CHECKING:
     from covscan.capture.types import Network
@@ -18,10 +29,11 @@ class Evidence:
     """Everything a rule may look at; plain values, so that judging needs neither torch nor numpy.
 
     ``norms`` is by checkpoint id, then module name. ``weights_nonfinite`` names, by checkpoint id, the
-    weights that hold NaN or infinity. ``train_batch_size`` is the user's per-device batch, None where it
-    was not said. ``sequence`` says whether positions are tokens or time steps rather than pixels, by site
-    name. ``trials`` is what training with a normalization gave, None where nothing was trained.
-    ``gradients`` is what was measured with a loss, None where there was none.
+    weights that hold NaN or infinity, ``data_nonfinite`` says of each data set how many values do.
+    ``train_batch_size`` is the user's per-device batch, None where it was not said. ``sequence`` says whether
+    positions are tokens or time steps rather than pixels, by site name. ``trials`` is what training with a
+    normalization gave, None where nothing was trained. ``gradients`` is what was measured with a loss, None
+    where there was none. ``comparison`` says what the columns are where they are two sides and no series.
     """
 
     model: Model
@@ -33,11 +45,17 @@ class Evidence:
     network: "Network"
     norms: Mapping[str, Mapping[str, "NormEvidence"]] = field(default_factory=dict)
     weights_nonfinite: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    data_nonfinite: int = 0
+    data_nonfinite: Mapping[str, int] = field(default_factory=dict)
     train_batch_size: int | None = None
     nondeterministic: Sequence[str] = ()
     trials: "Trials | None" = None
     gradients: "Gradients | None" = None
+    comparison: Comparison | None = None
+
+    @property
+    def kind(self) -> Literal["checkpoints", "data", "models"]:
+        """What differs between the columns: training, the samples, or the whole model."""
+        return "checkpoints" if self.comparison is None else self.comparison.kind
 
     @property
     def tried(self) -> "Trials | None":

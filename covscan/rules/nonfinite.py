@@ -86,11 +86,12 @@ def nonfinite_weights(evidence: Evidence) -> Iterator[Firing]:
     """
     for checkpoint in evidence.checkpoints:
         names = list(evidence.weights_nonfinite.get(checkpoint.id, ()))
+        holder = checkpoint.path if evidence.kind == "data" else checkpoint.id
         if names:
             yield Firing(
                 severity="error",
                 checkpoint=checkpoint.id,
-                message=f"{checkpoint.id} holds non-finite values in {plural(len(names), 'weight')}: {listed(names)}",
+                message=f"{holder} holds non-finite values in {plural(len(names), 'weight')}: {listed(names)}",
                 evidence={"weights": names},
             )
 
@@ -118,12 +119,11 @@ def nonfinite_data(evidence: Evidence) -> Iterator[Firing]:
     ## Sources
     IEEE 754: any arithmetic with a NaN gives a NaN.
     """
-    if evidence.data_nonfinite:
+    for name, count in evidence.data_nonfinite.items():
         yield Firing(
             severity="warning",
-            message=f"{plural(evidence.data_nonfinite, 'value')} of the sample data "
-            f"{'is' if evidence.data_nonfinite == 1 else 'are'} not finite",
-            evidence={"values": evidence.data_nonfinite},
+            message=f"{plural(count, 'value')} of {name} {'is' if count == 1 else 'are'} not finite",
+            evidence={"values": count},
         )
 
 

@@ -36,9 +36,10 @@ def stale_statistics(evidence: Evidence) -> Iterator[Firing]:
 
     ## When it misleads
     The sample may be from another distribution than the training data, on purpose (that is what this sees in
-    deployment), or lack the augmentation that training had. In the midst of fast training the average lags behind the
-    weights, by 0.1 to 0.2 in the median. Dropout in front changes the variance between training and
-    evaluation (COV405). What one stale BatchNorm shifts, the next inherits: look at the first in order of execution.
+    deployment; with `--reference-data` it is judged on the data, and told of both), or lack the augmentation that
+    training had. In the midst of fast training the average lags behind the weights, by 0.1 to 0.2 in the median.
+    Dropout in front changes the variance between training and evaluation (COV405). What one stale BatchNorm shifts,
+    the next inherits: look at the first in order of execution.
 
     ## Example
     `running statistics of bn2 don't fit the data: means off by 0.6 sd in the median channel`
@@ -51,6 +52,12 @@ def stale_statistics(evidence: Evidence) -> Iterator[Firing]:
     ## Sources
     Wu and Johnson, *Rethinking "Batch" in BatchNorm*, 2021. Schneider, Rusak et al. 2020.
     """
+    found = stale_norms(evidence)
+    yield from worst_first(evidence, found, {"first_in_order": found[0].name if found else None})
+
+
+def stale_norms(evidence: Evidence) -> list[Misuse]:
+    """The BatchNorms whose running statistics don't fit the last column's data, in order of execution."""
     found = []
     for name, norm in norms_at(evidence, last(evidence)):
         text = _staleness(norm)
@@ -58,9 +65,20 @@ def stale_statistics(evidence: Evidence) -> Iterator[Firing]:
             continue
         large = (norm.stale_mean or 0.0) >= _LARGE_MEDIAN or _many_off(norm)
         severity: Severity = "warning" if large else "info"
-        found.append(Misuse(name, norm, norm.stale_distance or 0.0, severity, f"{name}: {text}"))
-    first = found[0].name if found else None
-    yield from worst_first(evidence, found, {"first_in_order": first})
+        whole = f"{name}: {text}{_on_reference(evidence, name)}"
+        found.append(Misuse(name, norm, norm.stale_distance or 0.0, severity, whole))
+    return found
+
+
+def _on_reference(evidence: Evidence, name: str) -> str:
+    """What the same statistics are off by on the data that the others are compared with."""
+    if evidence.kind != "data":
+        return ""
+    first = evidence.checkpoints[0]
+    norm = evidence.norms.get(first.id, {}).get(name)
+    known = norm is not None and norm.stale_mean is not None
+    there = f", by {number(norm.stale_mean or 0.0)} sd on {first.id}" if norm is not None and known else ""
+    return f" on {last(evidence).id}{there}"
 
 
 def _many_off(norm: "NormEvidence") -> bool:

@@ -15,6 +15,12 @@ NOISE = (
     "A shift is marked significant only above sampling noise (random halves of one checkpoint's samples) and above a "
     "stated effect size; samples are counted, not pixels or tokens."
 )
+NO_ADVICE = {
+    "data": "No normalization is suggested: advice is about training, of which two data sets through one checkpoint "
+    "show nothing. covscan analyze on a series of checkpoints gives it.",
+    "models": "No normalization is suggested: advice is about training, of which two models beside each other show "
+    "nothing. covscan analyze on a series of checkpoints gives it.",
+}
 GAIN = (
     "Suggestions rest on forward evidence alone, which ranks places moderately: over 56 small networks with measured "
     "gains the rank correlation was 0.56, no better than that of depth alone. With --loss and --target covscan tries "
@@ -46,6 +52,8 @@ ONNX = (
 
 def notes_for(evidence: Evidence, suggestions: Sequence[Suggestion]) -> tuple[str, ...]:
     """The sentences that apply to this run."""
+    if evidence.kind != "checkpoints":
+        return NOISE.replace("one checkpoint's", "one side's"), NO_ADVICE[evidence.kind]
     notes = [SHIFT, NOISE] if len(evidence.checkpoints) > 1 else []
     if evidence.tried is not None:
         notes += [TRIED if evidence.tried.tier == "trial" else PROBED]

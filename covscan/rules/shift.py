@@ -21,8 +21,9 @@ def mean_shift(evidence: Evidence) -> Iterator[Firing]:
 
     ## What it measures
     The standardized mean difference: the mean over channels of |m_B - m_A| / sqrt((v_A + v_B) / 2), on the same samples
-    at both checkpoints. It fires where the paired 95 % interval clears the noise between random halves of one
-    checkpoint's samples, and the value is 0.2 or more. Sites that follow one another make one finding, at the largest.
+    at both checkpoints (or in both models; between two data sets on two independent samples). It fires where the 95 %
+    interval clears the noise between random halves of one checkpoint's samples, and the value is 0.2 or more. Sites
+    that follow one another make one finding, at the largest.
 
     ## Why it matters
     This is what Ioffe and Szegedy called internal covariate shift: the layer behind has to learn on inputs whose

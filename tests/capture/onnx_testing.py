@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from covscan.capture.onnx_backend import OnnxBackend
-from covscan.capture.types import Network, Rows, SiteKey
+from covscan.capture.types import Network, Reference, Rows, SiteKey
 from covscan.config import Settings
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint, Series
@@ -87,7 +87,8 @@ def run(path, batches, *, references=(), settings=None, seen=None) -> Measured:
     backend = OnnxBackend(Source(), settings or everything())
     network = backend.plan(checkpoint(path), batches[0])
     seen = seen or Recorded()
-    backend.measure(checkpoint(path), network, iter(batches), seen, references)
+    old = tuple(Reference(each.id, each, backend) for each in references)
+    backend.measure(checkpoint(path), network, iter(batches), seen, old)
     return Measured(backend, network, seen)
 
 

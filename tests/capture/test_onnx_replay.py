@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx_testing import Recorded, batch, checkpoint, node, normal, oracle, rows_of, run, save
 
-from covscan.capture.types import SiteKey
+from covscan.capture.types import Reference, SiteKey
 
 
 def _net(path, *, fc0=0, norm=5, fc1=9, nodes=None):
@@ -206,6 +206,8 @@ def test_sites_that_are_not_measured_are_not_replayed(tmp_path):
     network = backend.plan(checkpoint(now), batch(normal(5, 4)))
     network = replace(network, sites=tuple(each for each in network.sites if each.key.site == "y"))
     seen = Recorded()
-    backend.measure(checkpoint(now), network, [batch(normal(5, 4))], seen, (checkpoint(then),))
+    backend.measure(
+        checkpoint(now), network, [batch(normal(5, 4))], seen, (Reference(then.stem, checkpoint(then), backend),)
+    )
     assert set(seen.parts) == {SiteKey("y", "output")}
     assert set(seen.replays) == {("y", "a")}

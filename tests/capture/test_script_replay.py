@@ -5,7 +5,7 @@ import pytest
 import torch
 from script_testing import NETWORKS, Notes, archive, backend, batch_of, hooked, inputs, make, save
 
-from covscan.capture.types import SiteKey
+from covscan.capture.types import Reference, SiteKey
 
 torch.set_num_threads(1)
 
@@ -15,7 +15,7 @@ def run(paths, name, n=6):
     batch = batch_of(x=inputs(name, n))
     network = engine.plan(last, batch)
     notes = Notes()
-    engine.measure(last, network, [batch], notes, (first,))
+    engine.measure(last, network, [batch], notes, (Reference(first.id, first, engine),))
     return network, notes
 
 
@@ -82,7 +82,7 @@ def test_light_and_heavy_work_is_told_apart(tmp_path):
             return work < 1000
 
     notes = Choosy()
-    engine.measure(last, engine.plan(last, batch), [batch], notes, (first,))
+    engine.measure(last, engine.plan(last, batch), [batch], notes, (Reference(first.id, first, engine),))
     assert {name for name, _ in notes.replays} == {"head"}
     assert max(asked) == 81 * (8 * 8 * 9 + 8)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from covscan.capture.recorder import CheckpointSummary, SummaryRecorder
 from covscan.capture.torch_backend import TorchBackend
-from covscan.capture.types import Network, SiteKey
+from covscan.capture.types import Network, Reference, SiteKey
 from covscan.config import Settings
 from covscan.data import open_samples
 from covscan.models.types import Checkpoint, Series
@@ -54,7 +54,8 @@ def capture(module, data, references=(), **settings):
     first, *earlier = source.series.checkpoints
     network = backend.plan(first, next(iter(samples.batches())))
     recorder = SummaryRecorder(network, samples, wanted.seed)
-    backend.measure(first, network, samples.batches(), recorder, tuple(earlier))
+    old = tuple(Reference(each.id, each, backend) for each in earlier)
+    backend.measure(first, network, samples.batches(), recorder, old)
     return Run(network, recorder.summary())
 
 

@@ -83,7 +83,7 @@ def test_w2_without_its_bias_is_near_nothing(independent):
 def test_unbiased_cka_of_unrelated_features_is_about_nothing():
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, 256, 512))
-    pair = geo.GeometryPair(geo.gram(a), geo.gram(b), np.ones((1, 256)))
+    pair = geo.GeometryPair(geo.gram(a), geo.gram(b), np.ones((1, 256)), np.ones((1, 256)))
     assert geo.linear_cka_distance(pair)[0] == pytest.approx(1.0, abs=0.02)
     k, m = geo.gram(a), geo.gram(b)
     biased = (k * m).sum() / np.sqrt((k * k).sum() * (m * m).sum())

@@ -170,7 +170,7 @@ def test_dead_channels_are_not_averaged_in():
 def test_different_widths_cannot_be_compared():
     a = np.random.default_rng(0).normal(size=(64, 4))
     result = compared(a, a[:, :3])
-    assert all(r.value is None and "3 at the other" in r.status for r in result.measures.values())
+    assert all(r.value is None and "3 on the other" in r.status for r in result.measures.values())
 
 
 def test_one_sample_gives_values_without_intervals():

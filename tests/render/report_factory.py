@@ -14,15 +14,18 @@ from covscan.report.types import (
     SCHEMA_VERSION,
     Candidate,
     Checkpoint,
+    Comparison,
     Coverage,
     Data,
     Finding,
     Measure,
     Model,
+    Renamed,
     Report,
     Run,
     SameAs,
     Shift,
+    Side,
     Site,
     Skipped,
     SourceLine,
@@ -726,6 +729,99 @@ def annotated():
     )
 
 
+def sides_of(first, second, **of_second):
+    """Two sides as a comparison has them; ``of_second`` changes fields of the second's model and data."""
+    one = report([], [])
+    other = {name: structs.replace(getattr(one, name), **of_second.get(name, {})) for name in ("model", "data")}
+    return [Side(id=first, model=one.model, data=one.data), Side(id=second, **other)]
+
+
+def two_columns(first, second):
+    return [Checkpoint(id=name, step=20000, path="runs/last.pt", sha256="0" * 64) for name in (first, second)]
+
+
+def data_sets():
+    """Two data sets through one checkpoint: the shift grows over a convolution and is damped behind it."""
+    points = two_columns("train.npz", "production.npz")
+    sizes = {"conv1": (0.52, 0.9), "norm1": (None, 0.9), "conv2": (None, 1.3), "fc": (None, 0.04)}
+    sites, moved = [], []
+    for depth, (name, (read, given)) in enumerate(sizes.items()):
+        for position, value in (("input", read), ("output", given)):
+            if value is None:
+                continue
+            sites.append(site(name, 2 * depth + (position == "output"), "Conv2d", position=position))
+            ratio = structs.replace(measure(value / 0.52, noise=None, significant=value != 0.52))
+            missing = measure(None, status="the weights are the same on both sides, so that no layer adds anything")
+            moved.append(
+                Shift(
+                    site=name,
+                    position=position,
+                    from_=points[0].id,
+                    to=points[1].id,
+                    measures={
+                        "gaussian_w2": measure(value),
+                        "linear_cka_distance": measure(None, status="needs the same samples on both sides"),
+                        "excess_shift": missing,
+                        "shift_amplification": ratio,
+                    },
+                    channels_shifted=min(value, 1.0),
+                )
+            )
+    comparison = Comparison(
+        kind="data",
+        sentence="512 samples of train.npz and 480 samples of production.npz through last.pt: other samples, the same "
+        "weights",
+        paired=False,
+        sides=sides_of("train.npz", "production.npz", data={"samples": 480, "available": None}),
+    )
+    message = "the data shift by 0.52 sd where they enter, at conv1 (input); it grows to 1.3 sd at conv2 (output)"
+    return report(
+        points,
+        with_statistics(sites, points, random.Random(7)),
+        moved,
+        comparison=comparison,
+        findings=[finding("COV208", "data-shift", "warning", "conv1", message, "input")],
+        notes=["The samples of the two data sets are not the same ones."],
+    )
+
+
+def two_models():
+    """A network beside its ONNX export: nothing moved, and one site has no counterpart."""
+    points = [Checkpoint(id=name, step=None, path=name, sha256="0" * 64) for name in ("net.pt", "net.onnx")]
+    sites = [site("conv1", 0, "Conv2d"), site("fc", 1)]
+    moved = [
+        Shift(
+            site=one.site,
+            position="output",
+            from_=points[0].id,
+            to=points[1].id,
+            measures={
+                "gaussian_w2": measure(2e-6),
+                "excess_shift": measure(None, status="run by torch and by onnx, so that no layer could be replayed"),
+            },
+            channels_shifted=0.0,
+        )
+        for one in sites
+    ]
+    comparison = Comparison(
+        kind="models",
+        sentence="net.pt (nets.py:plain, torch) and net.onnx (ONNX models, onnx) on the same 512 samples: 2 sites are "
+        "the same, of 3 of net.pt and 2 of net.onnx",
+        paired=True,
+        sides=sides_of("net.pt", "net.onnx", model={"description": "ONNX models", "engine": "onnx"}),
+        mapped=[2, 3, 2],
+        renamed=[Renamed(site="fc", position="output", there="/fc/Gemm_output_0", there_position="output")],
+    )
+    coverage = Coverage(
+        measured=2,
+        skipped=[Skipped(site="pool", reason="without a counterpart in net.onnx", checkpoint="net.pt")],
+        never_fired=[],
+        non_finite=[],
+    )
+    measured = with_statistics(sites, points, random.Random(8))
+    return report(points, measured, moved, comparison=comparison, coverage=coverage)
+
+
 KINDS = {
     "annotated": annotated,
     "digits": digits,
@@ -737,4 +833,6 @@ KINDS = {
     "trained": trained,
     "gated": gated,
     "inconclusive": inconclusive,
+    "data": data_sets,
+    "models": two_models,
 }

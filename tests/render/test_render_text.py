@@ -8,8 +8,9 @@ from report_factory import HOSTILE, KINDS, checkpoint, deep, digits, measure, qu
 
 from covscan.errors import UsageError
 from covscan.render import FORMATS, Look, render
+from covscan.render.content.columns import headings
 from covscan.render.content.shift_layout import plan
-from covscan.render.content.shift_rows import Row, assured, labels, rows
+from covscan.render.content.shift_rows import Row, assured, rows
 from covscan.render.names import columns, printable
 from covscan.report.types import Skipped
 
@@ -167,9 +168,13 @@ def test_a_site_that_sees_anothers_tensor_appears_when_all_are_asked_for():
 
 def test_steps_label_the_columns_only_where_all_differ():
     known = [checkpoint(1), checkpoint(2)]
-    assert labels(known) == ["1", "2"]
-    assert labels([*known, msgspec.structs.replace(checkpoint(2), id="again")]) == ["ckpt-00001", "ckpt-00002", "again"]
-    assert labels([*known, msgspec.structs.replace(checkpoint(3), step=None)])[-1] == "ckpt-00003"
+
+    def shown(*more):
+        return headings(report([*known, *more], []))
+
+    assert shown() == ["1", "2"]
+    assert shown(msgspec.structs.replace(checkpoint(2), id="again")) == ["ckpt-00001", "ckpt-00002", "again"]
+    assert shown(msgspec.structs.replace(checkpoint(3), step=None))[-1] == "ckpt-00003"
 
 
 def test_more_samples_are_proposed_where_noise_hides_something():
@@ -237,8 +242,8 @@ def test_a_plan_gives_up_the_trend_then_the_noise_before_the_names():
     points = [checkpoint(step) for step in range(0, 4000, 1000)]
     sites = [site("a.rather.long.name", 0)]
     table = rows(report(points, sites, shifts(sites, points, lambda one, fraction: fraction)), False)
-    headings = labels(points)[1:]
-    found = [plan(table, headings, Look(width=width, terminal=True)) for width in (80, 62, 55, 42, 33)]
+    steps = headings(report(points, []))[1:]
+    found = [plan(table, steps, Look(width=width, terminal=True), course=True) for width in (80, 62, 55, 42, 33)]
     assert [(len(one.kept), one.trend > 0, one.noise) for one in found] == [
         (3, True, True),
         (2, True, True),

@@ -1,7 +1,7 @@
 """Small made-up evidence: a chain of modules with the statistics of a healthy layer, and whatever a test changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +10,19 @@ from msgspec import structs
 from covscan.capture.types import Layout, Module, Network, SiteKey
 from covscan.capture.types import Site as TappedSite
 from covscan.measures.norms import NormEvidence
-from covscan.report.types import Checkpoint, Coverage, Data, Measure, Model, Shift, Site, Skipped, Statistics
+from covscan.report.types import (
+    Checkpoint,
+    Comparison,
+    Coverage,
+    Data,
+    Measure,
+    Model,
+    Shift,
+    Side,
+    Site,
+    Skipped,
+    Statistics,
+)
 from covscan.rules.evidence import Evidence
 
 HEALTHY = Statistics(
@@ -185,6 +197,16 @@ def _shift(
     return Shift(
         site=site.site, position=site.position, from_=pair[0], to=pair[1], measures=measures, channels_shifted=0.0
     )
+
+
+def two_sides(kind: str, *, mapped: Sequence[int] | None = None, **other: Any) -> Evidence:
+    """Evidence of two data sets or two models, which stand under step-0 and step-100."""
+    made = evidence(**other)
+    sides = [Side(id=checkpoint.id, model=made.model, data=made.data) for checkpoint in made.checkpoints]
+    compared = Comparison(
+        kind=kind, sentence="made up", paired=kind == "models", sides=sides, mapped=list(mapped) if mapped else None
+    )
+    return replace(made, comparison=compared)
 
 
 def batchnorm(**changes: Any) -> NormEvidence:

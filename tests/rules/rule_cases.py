@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from evidence_factory import Call, batchnorm, evidence, mlp, moved, per_sample
+from evidence_factory import Call, batchnorm, evidence, mlp, moved, per_sample, two_sides
 
 from covscan.prove.gradient_types import Gradients, GradientShift, Landscape, LayerGradient, Turn
 from covscan.report.types import Skipped
@@ -179,7 +179,7 @@ CASES: dict[str, Case] = {
         "act2",
     ),
     "COV111": Case(lambda: evidence(nondeterministic=("output",)), evidence, "warning"),
-    "COV112": Case(lambda: evidence(data_nonfinite=3), evidence, "warning"),
+    "COV112": Case(lambda: evidence(data_nonfinite={"the sample data": 3}), evidence, "warning"),
     "COV201": Case(
         lambda: shift("fc2", SHIFTED, 0.9),
         lambda: evidence(shifts={"fc2": {SHIFTED: moved(0.9, significant=False)}}),
@@ -214,6 +214,12 @@ CASES: dict[str, Case] = {
         lambda: shift("fc2", "effective_rank", -1.0), lambda: shift("fc2", "effective_rank", 1.0), "warning", "fc2"
     ),
     "COV207": Case(lambda: drift(seen=False), lambda: drift(seen=True), "warning", "fc2"),
+    "COV208": Case(
+        lambda: two_sides("data", shifts={"fc1.in": {"gaussian_w2": moved(0.5)}, "fc2": {"gaussian_w2": moved(1.0)}}),
+        lambda: evidence(shifts={"fc1.in": {"gaussian_w2": moved(0.5)}, "fc2": {"gaussian_w2": moved(1.0)}}),
+        "warning",
+        "fc1",
+    ),
     "COV211": Case(lambda: scales(1, 20, 400, 8000), lambda: scales(1, 20, 30, 20), "warning", "fc4"),
     "COV212": Case(lambda: scales(1, 0.1, 0.01, 1e-4), lambda: scales(1, 0.5, 0.1, 0.3), "warning", "fc4"),
     "COV213": Case(

@@ -313,7 +313,9 @@ def test_the_worst_normalization_speaks_for_all():
 
 
 def test_findings_come_by_severity_then_code():
-    made = evidence(samples=16, data_nonfinite=1, weights_nonfinite={"step-0": ("w",)}, never_fired=("aux",))
+    made = evidence(
+        samples=16, data_nonfinite={"the sample data": 1}, weights_nonfinite={"step-0": ("w",)}, never_fired=("aux",)
+    )
     found = [(finding.severity, finding.code) for finding in judge(made).findings]
     assert found == [
         ("error", "COV104"), ("warning", "COV101"), ("warning", "COV112"), ("info", "COV105"), ("info", "COV504")

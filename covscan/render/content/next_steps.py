@@ -1,6 +1,7 @@
 """Commands that would tell more."""
 
 from covscan.render.blocks import Items, Line, Section, Span, line
+from covscan.render.content.columns import kind
 from covscan.render.content.findings import top
 from covscan.render.content.shift_rows import primary, size
 from covscan.render.look import Look
@@ -20,8 +21,11 @@ def section(report: Report, _look: Look) -> Section:
         steps.append(line(Span(f"covscan rule {finding.code}", "code"), " (what it means, and when it misleads)"))
     if len(report.checkpoints) == 1:
         steps.append(line("Give more checkpoints of the same run: shifts are measured between them."))
-    if len(report.checkpoints) == 2:
+    if len(report.checkpoints) == 2 and kind(report) == "checkpoints":
         steps.append(line("Give the checkpoints in between as well: they show when it happened."))
+    if kind(report) == "data":
+        shown = Span("--per-channel -o json=report.json", "code")
+        steps.append(line(shown, " (mean and deviation of each channel on both data sets)"))
     steps += _samples(report)
     steps.append(line(Span("-o json=report.json", "code"), " (keeps every number; covscan render shows it again)"))
     if report.gate is None and report.coverage.measured:

@@ -21,6 +21,8 @@ def columns(headings: list[str], layout: Layout) -> tuple[Column, ...]:
         shown.append(Column("noise", "right"))
     if layout.excess:
         shown.append(Column("excess", "right"))
+    if layout.travels:
+        shown.append(Column("of input", "right"))
     return tuple(shown)
 
 
@@ -36,6 +38,8 @@ def cells(row: Row, named: Span, layout: Layout, is_source: bool, look: Look) ->
     if layout.excess:
         mark = Span(f" {look.glyphs.source}" if is_source else "  ", "strong")
         shown.append(line(_value(row.excess, look), mark))
+    if layout.travels:
+        shown.append(line(_factor(row.travels)))
     return tuple(shown)
 
 
@@ -47,6 +51,13 @@ def _value(measure: Measure | None, look: Look) -> Span:
     if not measure.significant:
         return Span(f"({compact(measure.value)})" if look.verbose else look.glyphs.within_noise, "faint")
     return Span(compact(measure.value), tone(measure))
+
+
+def _factor(measure: Measure | None) -> Span:
+    """How many times the shift at the input; faint where that may be as large."""
+    if measure is None or measure.value is None:
+        return Span("n/a", "faint")
+    return Span(compact(measure.value), "plain" if measure.significant else "faint")
 
 
 def tone(measure: Measure) -> Tone:

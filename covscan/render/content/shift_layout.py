@@ -14,6 +14,7 @@ CELL = 5
 NOISE = 5
 EXCESS = 7
 TREND = 10
+TRAVELS = 8
 NAMES = 0.34
 """Share of a terminal that site names may take before checkpoints have to make room for them."""
 
@@ -30,26 +31,31 @@ class Layout:
     trend: int
     noise: bool
     excess: bool
+    travels: bool = False
 
 
-def plan(rows: Sequence[Row], labels: Sequence[str], look: Look) -> Layout:
-    """Everything where nothing limits the width; else the parts worth most, the checkpoints spread evenly."""
-    trend = min(len(labels) + 1, TREND)
+def plan(rows: Sequence[Row], labels: Sequence[str], look: Look, *, course: bool) -> Layout:
+    """Everything where nothing limits the width; else the parts worth most, the checkpoints spread evenly.
+
+    Two sides have no ``course`` that a trend could show.
+    """
+    trend = min(len(labels) + 1, TREND) if course else 0
+    travels = any(row.travels is not None for row in rows)
     has_excess = any(row.excess is not None for row in rows)
     least = name_width([row.site.site for row in rows], look, NAMES)
     if look.width is None or least is None:
-        return Layout(None, list(range(len(labels))), trend, noise=True, excess=has_excess)
+        return Layout(None, list(range(len(labels))), trend, noise=True, excess=has_excess, travels=travels)
     cell = max(CELL, *(columns(label) for label in labels)) + GAP
-    excess = EXCESS + GAP if has_excess else 0
+    excess = (EXCESS + GAP if has_excess else 0) + (TRAVELS + GAP if travels else 0)
     sides = max((len(SIDES[row.site.position]) for row in rows), default=0) + GAP
-    for trend_width, noise_width in ((trend + GAP, NOISE + GAP), (0, NOISE + GAP), (0, 0)):
+    for trend_width, noise_width in ((trend + GAP if course else 0, NOISE + GAP), (0, NOISE + GAP), (0, 0)):
         room = look.width - least - sides - excess - trend_width - noise_width
         if room // cell >= min(2, len(labels)):
             break
     kept = evenly(len(labels), max(room // cell, 1))
     longest = max((columns(printable(row.site.site)) for row in rows), default=0)
     site = min(longest, max(least, least + room - len(kept) * cell))
-    return Layout(site, kept, max(trend_width - GAP, 0), noise=noise_width > 0, excess=has_excess)
+    return Layout(site, kept, max(trend_width - GAP, 0), noise=noise_width > 0, excess=has_excess, travels=travels)
 
 
 def loudest(rows: Sequence[Row], look: Look) -> list[Row]:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from covscan.report.types import Checkpoint, Measure, Report, Shift, Site
+from covscan.report.types import Measure, Report, Shift, Site
 
 PRIMARY = "gaussian_w2"
 FALLBACK = "standardized_mean_difference"
 EXCESS = "excess_shift"
+AMPLIFICATION = "shift_amplification"
 
 MEDIUM, LARGE = 0.5, 1.0
 """Where a significant shift is called medium or large, in standard deviations."""
@@ -17,11 +18,16 @@ ORDER = {"input": 0, "logits": 1, "output": 2}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One site: its measure from the first checkpoint to each other one, and what it added itself."""
+    """One site: its measure from the first column to each other one, and what became of it there.
+
+    ``excess`` is what the site added itself, ``travels`` how large the shift of the data is beside what it is at the
+    input; a report has one of them.
+    """
 
     site: Site
     cells: tuple[Measure | None, ...]
     excess: Measure | None
+    travels: Measure | None = None
 
     @property
     def significant(self) -> bool:
@@ -82,14 +88,7 @@ def rows(report: Report, verbose: bool) -> list[Row]:
         row = [pairs.get((seen_at.site, seen_at.position, to)) for to in later]
         last = row[-1]
         adds = last is not None and site.same_as is None and site.position != "input"
-        excess = last.measures.get(EXCESS) if last is not None and adds else None
-        found.append(Row(site, tuple(primary(shift) for shift in row), excess))
+        travels = last.measures.get(AMPLIFICATION) if last is not None else None
+        excess = last.measures.get(EXCESS) if last is not None and adds and travels is None else None
+        found.append(Row(site, tuple(primary(shift) for shift in row), excess, travels))
     return found
-
-
-def labels(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Column headings: the steps where all have a different one, else the ids."""
-    steps = [checkpoint.step for checkpoint in checkpoints]
-    if None not in steps and len(set(steps)) == len(steps):
-        return [str(step) for step in steps]
-    return [checkpoint.id for checkpoint in checkpoints]

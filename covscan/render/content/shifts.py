@@ -1,16 +1,15 @@
 """The shift table: layer by checkpoint, with a trend, the noise, and what each layer added itself."""
 
 from covscan.render.blocks import Block, Items, Line, Prose, Section, Span, Table, line, names
-from covscan.render.content import places
-from covscan.render.content.headline import label
-from covscan.render.content.shift_cells import cells, columns
+from covscan.render.content import columns, places
+from covscan.render.content.shift_cells import cells
+from covscan.render.content.shift_cells import columns as headed
 from covscan.render.content.shift_layout import Layout, loudest, plan
 from covscan.render.content.shift_rows import (
     LARGE,
     MEDIUM,
     Row,
     is_significant,
-    labels,
     rows,
     size,
     uses_fallback,
@@ -28,23 +27,30 @@ RIVAL = 0.5
 
 def section(report: Report, look: Look) -> Section:
     """The table and how to read it."""
-    steps = all(checkpoint.step is not None for checkpoint in report.checkpoints)
-    title = f"Shift since {label(report.checkpoints[0])}, by {'step' if steps else 'checkpoint'}"
+    title = _title(report)
     found = rows(report, look.verbose)
     if not found:
         return Section(title, (Prose(line("No site was measured.")),))
-    headings = [_heading(text, len(report.checkpoints), look) for text in labels(report.checkpoints)[1:]]
-    layout = plan(found, headings, look)
+    headings = [_heading(text, len(report.checkpoints), look) for text in columns.headings(report)[1:]]
+    layout = plan(found, headings, look, course=columns.kind(report) == "checkpoints")
     shown = loudest(found, look)
     source = _source(found)
     named = places.shortened([row.site.site for row in shown], layout.site, look)
     drawn = [cells(row, named[row.site.site], layout, row is source, look) for row in shown]
-    remarks = [*_verdict(found, source), *_left_out(found, shown, headings, layout), *_gaps(found)]
+    remarks = [*_verdict(found, source), *_course(found), *_left_out(found, shown, headings, layout), *_gaps(found)]
     blocks: list[Block] = [Items(tuple(remarks))]
     if drawn:
         legend = Prose(_legend(report, layout, look))
-        blocks = [Table(columns(headings, layout), tuple(drawn)), *blocks, legend]
+        blocks = [Table(headed(headings, layout), tuple(drawn)), *blocks, legend]
     return Section(title, tuple(blocks))
+
+
+def _title(report: Report) -> str:
+    first, last = report.checkpoints[0], report.checkpoints[-1]
+    if columns.kind(report) != "checkpoints":
+        return f"Shift from {columns.label(report, first)} to {columns.label(report, last)}"
+    steps = all(checkpoint.step is not None for checkpoint in report.checkpoints)
+    return f"Shift since {columns.label(report, first)}, by {'step' if steps else 'checkpoint'}"
 
 
 def _heading(text: str, checkpoints: int, look: Look) -> str:
@@ -73,6 +79,23 @@ def _verdict(found: list[Row], source: Row | None) -> list[Line]:
     return [(Span("Source: ", "strong"), *named, Span(f" added {compact(source.excess.value)} itself{rest}"))]
 
 
+def _course(found: list[Row]) -> list[Line]:
+    """Where the shift of other data enters, where it is largest, and what reaches the end."""
+    known = [row for row in found if row.travels is not None and row.travels.value is not None and row.significant]
+    entry = next((row for row in known if size(row.travels) == 1.0), None)
+    if entry is None:
+        return []
+    top = max(known, key=lambda row: size(row.travels))
+    text: Line = (Span("Enters: ", "strong"), *places.place(entry.site.site, entry.site.position))
+    text += (Span(f" by {compact(entry.top)}"),)
+    if top is entry:
+        text += (Span(", and is nowhere larger."),)
+    else:
+        where = places.place(top.site.site, top.site.position)
+        text += (Span("; largest at "), *where, Span(f", {compact(size(top.travels))} times that."))
+    return [text]
+
+
 def _rivals(row: Row, source: Row) -> bool:
     return size(row.excess) >= RIVAL * size(source.excess)
 
@@ -92,7 +115,7 @@ def _left_out(found: list[Row], shown: list[Row], headings: list[str], layout: L
 
 def _gaps(found: list[Row]) -> list[Line]:
     reasons: dict[str, int] = {}
-    for measure in (cell for row in found for cell in (*row.cells, row.excess)):
+    for measure in (cell for row in found for cell in (*row.cells, row.excess, row.travels)):
         if measure is not None and measure.value is None:
             reason = printable(measure.status or "no reason is given")
             reasons[reason] = reasons.get(reason, 0) + 1
@@ -109,4 +132,6 @@ def _legend(report: Report, layout: Layout, look: Look) -> Line:
         parts.append("noise: what random halves of the same samples differ by.")
     if layout.excess:
         parts.append("excess: what the layer itself added to what its input brought.")
+    if layout.travels:
+        parts.append("of input: how many times the shift where the data enter, faint where it may be the same.")
     return line(Span(" ".join(parts), "faint"))

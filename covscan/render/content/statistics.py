@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from covscan.render.blocks import Column, Items, Line, Prose, Section, Span, Table, line
 from covscan.render.content import places
-from covscan.render.content.headline import label
+from covscan.render.content.columns import label
 from covscan.render.content.shift_rows import shown
 from covscan.render.figures import compact, counted, percent
 from covscan.render.look import Look
@@ -43,7 +43,8 @@ def section(report: Report, look: Look) -> Section:
     if "sat" in shares:
         legend += " sat: where the activation is flat, n/a where it never is."
     remarks = Items(tuple(_remarks(report, sites, last.id)))
-    return Section(f"Statistics at {label(last)}", (*blocks, remarks, Prose(line(Span(legend, "faint")))), detail=True)
+    read = (*blocks, remarks, Prose(line(Span(legend, "faint"))))
+    return Section(f"Statistics at {label(report, last)}", read, detail=True)
 
 
 def _matters(name: str, read: Reading, sites: list[Site], checkpoint: str) -> bool:

@@ -2,6 +2,7 @@
 
 from covscan.render.blocks import Block, Code, Column, Items, Line, Prose, Section, Span, Table, Tone, line
 from covscan.render.content import places
+from covscan.render.content.columns import kind
 from covscan.render.content.gains import change
 from covscan.render.content.narrow import narrowed
 from covscan.render.figures import compact, percent
@@ -48,6 +49,8 @@ def _none(report: Report) -> str:
     if report.trials is not None:
         how = "short trainings" if report.trials.tier == "trial" else "one-step probes"
         return f"None: in {how} no place for a normalization gained more than 2 % for sure. {_rest(report)}"
+    if kind(report) != "checkpoints":
+        return "None: advice is about training, of which this comparison shows nothing."
     if len(report.checkpoints) < 2:
         return "None: one checkpoint alone gives no reason to add a normalization."
     return "None: nothing measured here says that adding a normalization would help."
