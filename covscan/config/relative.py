@@ -25,7 +25,13 @@ def from_folder(folder: str) -> Move:
 def to_folder(folder: str) -> Move:
     """Paths relative to the working folder as seen from ``folder``; absolute ones stay what they are."""
     same = os.path.realpath(folder) == os.path.realpath(os.curdir)
-    return lambda path: path if same or os.path.isabs(path) else os.path.relpath(path, folder)
+
+    def move(path: str) -> str:
+        if same or os.path.isabs(path):
+            return path
+        return os.path.relpath(path, folder) + ("/" if path.endswith("/") else "")
+
+    return move
 
 
 def moved(settings: Mapping[str, Any], move: Move) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _assigned(key: str, value: Any) -> str:
     try:
         return assignment(key, value)
     except ValueError as error:
-        return "\n".join(_comment(f"{error}: give --{key} on the command line, here is no way to say it"))
+        return "\n".join(_comment(f"{error}: '{key}' of this run can be said on the command line alone"))
 
 
 def _disabled(key: str, value: Any) -> str:

@@ -38,7 +38,7 @@ def test_no_command_shows_the_help_and_is_no_success(covscan):
     assert "Usage: covscan" in err
 
 
-COMMANDS = ("analyze", "sites", "rule", "insert", "prove", "render", "schema", "doctor", "version")
+COMMANDS = ("analyze", "sites", "rule", "insert", "prove", "render", "schema", "config", "init", "doctor", "version")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
