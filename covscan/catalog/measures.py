@@ -19,6 +19,7 @@ MEASURES: dict[str, str] = {
     "excess_shift": "gaussian_w2 that a layer itself added to what its input brought, in standard deviations",
     "excess_mean_difference": "the part of it in the means, in standard deviations",
     "excess_log_variance_ratio": "the part of it in the spread, as a ln of variances",
+    "shift_amplification": "gaussian_w2 over what it is where the data enter; between two data sets alone",
 }
 """Every measure of shift that a report can have, with its unit; a test holds it against those that are measured."""
 

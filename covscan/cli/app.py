@@ -143,6 +143,7 @@ def check(
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
+    reference_data: options.ReferenceData = None,
     target: options.Target = None,
     mask: options.Mask = None,
     samples: options.Samples = DEFAULTS.samples,
@@ -227,8 +228,9 @@ Examples:
 
 \b
 Exit codes:
-  0 completed   1 a finding at or above --fail-on, or with --exit-code a difference
-  2 something to correct   3 a bug in covscan   4 nothing can be concluded   130 interrupted""",
+  0 completed   1 a finding at --fail-on, or a difference with --exit-code
+  2 something to correct   3 a bug in covscan   4 nothing can be concluded
+  130 interrupted""",
 )
 def diff(
     context: typer.Context,
@@ -370,6 +372,7 @@ def init(
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
+    reference_data: options.ReferenceData = None,
     target: options.Target = None,
     mask: options.Mask = None,
     samples: options.Samples = DEFAULTS.samples,
@@ -430,6 +433,7 @@ def config(
     model_arg: options.ModelArguments = None,
     trust: options.Trust = False,
     data: options.Data = None,
+    reference_data: options.ReferenceData = None,
     target: options.Target = None,
     mask: options.Mask = None,
     samples: options.Samples = DEFAULTS.samples,

@@ -7,8 +7,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from covscan.config.policy import Budget, Check, Suppression, Tolerances
 
 Text = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(ge=1)]
-Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+LARGEST = 2**63 - 1
+Count = Annotated[int, Meta(ge=1, le=LARGEST)]
+Seed = Annotated[int, Meta(ge=-LARGEST - 1, le=LARGEST)]
 
 
 class Measurement(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -32,6 +33,10 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkn
     data: Annotated[
         Text | UnsetType,
         Meta(description="sample data: a file, a folder of images, or file.py:function that returns an iterable"),
+    ] = UNSET
+    reference_data: Annotated[
+        Text | UnsetType,
+        Meta(description="another data set: the first of two that one checkpoint is run on, data being the second"),
     ] = UNSET
     target: Annotated[Text | UnsetType, Meta(description="the array of the data that holds the labels")] = UNSET
     mask: Annotated[Text | UnsetType, Meta(description="the array of the data that is 0 where there is padding")] = (
@@ -78,7 +83,8 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkn
         Count | UnsetType, Meta(description="training steps to spend at most; what a few minutes allow without it")
     ] = UNSET
     train_samples: Annotated[
-        Annotated[int, Meta(ge=2)] | UnsetType, Meta(description="samples that the trainings draw from at most")
+        Annotated[int, Meta(ge=2, le=LARGEST)] | UnsetType,
+        Meta(description="samples that the trainings draw from at most"),
     ] = UNSET
     per_channel: Annotated[bool | UnsetType, Meta(description="write per-channel statistics to the JSON report")] = (
         UNSET

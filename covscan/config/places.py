@@ -27,7 +27,7 @@ class Places:
         """The line of a key, or of what it stands in; None where nothing of it is in the file."""
         full = (*self.root, *key)
         known = self.lines or {}
-        return next((known[full[:end]] for end in range(len(full), len(self.root), -1) if full[:end] in known), None)
+        return next((known[full[:end]] for end in range(len(full), 0, -1) if full[:end] in known), None)
 
     def name(self, key: Key) -> str:
         """A key or a table in a message: ``'samples'``, ``[check] 'fail-on'``, ``[[suppressions]] 2 'reason'``."""

@@ -25,7 +25,13 @@ def from_folder(folder: str) -> Move:
 def to_folder(folder: str) -> Move:
     """Paths relative to the working folder as seen from ``folder``; absolute ones stay what they are."""
     same = os.path.realpath(folder) == os.path.realpath(os.curdir)
-    return lambda path: path if same or os.path.isabs(path) else os.path.relpath(path, folder)
+
+    def move(path: str) -> str:
+        if same or os.path.isabs(path):
+            return path
+        return os.path.relpath(path, folder) + ("/" if path.endswith("/") else "")
+
+    return move
 
 
 def moved(settings: Mapping[str, Any], move: Move) -> dict[str, Any]:
@@ -37,8 +43,10 @@ def moved(settings: Mapping[str, Any], move: Move) -> dict[str, Any]:
     for name in ("model", "loss", "optimizer"):
         if isinstance(made.get(name), str):
             made[name] = _object(made[name], move)
-    if isinstance(made.get("data"), str):
-        made["data"] = _object(made["data"], move) if looks_like_object(made["data"]) else move(made["data"])
+    for name in ("data", "reference_data"):
+        found = made.get(name)
+        if isinstance(found, str):
+            made[name] = _object(found, move) if looks_like_object(found) else move(found)
     if "checkpoints" in made:
         made["checkpoints"] = tuple(move(path) for path in made["checkpoints"])
     return made

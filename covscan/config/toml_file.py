@@ -85,10 +85,10 @@ def _syntax_error(path: Path, text: str, message: str) -> UsageError:
 def _hint(row: str) -> str:
     """What to correct in a line, where its fault is a usual one."""
     key, equals, value = (part.strip() for part in row.partition("="))
-    if equals and value and re.fullmatch(r"[A-Za-z_./~*][^\"'\s#]*", value):
-        return f'a text stands in quotes: {key} = "{value}"'
-    if equals and re.fullmatch(r"(True|False)\b.*", value):
+    if equals and value in {"True", "False"}:
         return f"write {key} = {value.lower()}"
+    if equals and re.fullmatch(r"[A-Za-z_./~*][^\"'\s#]*", value):
+        return f'a string stands in quotes: {key} = "{value}"'
     return "https://toml.io says how TOML is written"
 
 

@@ -35,7 +35,7 @@ def to_toml(value: Any) -> str:
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(to_toml, value))}]"
-    raise ValueError(f"TOML has no {type(value).__name__}")
+    raise ValueError(f"TOML has no {'null' if value is None else type(value).__name__}")
 
 
 def _key(text: str) -> str:

@@ -89,9 +89,9 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> str:
     name = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
     if kind.gt is not None:
         return f"{name} above {kind.gt}"
-    if kind.le is not None:
-        return f"{name} of at most 64 bits"
-    return name if kind.ge is None else f"{name} of at least {kind.ge}"
+    if kind.ge is not None and kind.ge >= 0:
+        return f"{name} of at least {kind.ge}"
+    return name if kind.ge is None else f"{name} of at most 64 bits"
 
 
 def _plural(kind: inspect.Type) -> str:

@@ -18,6 +18,7 @@ EXAMPLES: dict[str, Any] = {
     "model-args": {"width": 64},
     "checkpoints": ["runs/"],
     "data": "sample.npz",
+    "reference-data": "train.npz",
     "target": "y",
     "mask": "attention_mask",
     "sites": ["encoder.*"],
@@ -140,7 +141,7 @@ def _assigned(key: str, value: Any) -> str:
     try:
         return assignment(key, value)
     except ValueError as error:
-        return "\n".join(_comment(f"{error}: give --{key} on the command line, here is no way to say it"))
+        return "\n".join(_comment(f"{error}: '{key}' of this run can be said on the command line alone"))
 
 
 def _disabled(key: str, value: Any) -> str:

@@ -8,7 +8,8 @@ from covscan.config.writing import Proposal
 from covscan.report.types import Finding, Measure, Report, Site, Statistics
 
 MARGIN = 1.5
-"""Limits are what was measured times this."""
+"""Limits are what was measured times this. Five trainings of each network of samples/digits-sigmoid to step 8000, which
+differ in their seed alone, gave worst shifts of which the largest is 1.14 and 1.22 times the smallest."""
 MATERIAL = 0.2
 """No limit on shift is below this many standard deviations, Cohen's small effect: less would not matter."""
 SOME = 0.05

@@ -6,14 +6,13 @@ of a factory, ``STEPS`` reads the training step that a file states about itself.
 
 from typing import TYPE_CHECKING
 
-from covscan.models.model_arguments import parse_model_arg
 from covscan.registry import resolve
 
 if TYPE_CHECKING:
     from covscan.config.settings import Settings
     from covscan.models.types import Source
 
-__all__ = ["READERS", "STANDALONE", "STEPS", "open_source", "parse_model_arg"]
+__all__ = ["READERS", "STANDALONE", "STEPS", "open_source"]
 
 STANDALONE = {
     "torch": "covscan.models.pickled_module:open_pickled_module",

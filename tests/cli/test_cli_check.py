@@ -114,7 +114,7 @@ def test_ignored_findings_stay_in_the_report_and_are_counted(covscan, written):
         (["--report", "none.json"], ["error[unreadable-report]"]),
         (
             ["--report", "r.json", "a.pt"],
-            ["--report judges what was measured before", "checkpoints can change nothing"],
+            ["--report holds what was measured before", "checkpoints can change nothing"],
         ),
         (["--report", "r.json", "--data", "x", "--lr", "1"], ["--data and --lr can change nothing"]),
         (["--report", "r.json", "--samples", "512"], ["--samples can change nothing"]),

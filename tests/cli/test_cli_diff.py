@@ -229,11 +229,14 @@ def test_what_is_no_report_is_refused(covscan, files):
     (files / "weights.pt").write_bytes(b"PK\3\4")
     code, out, err = covscan("diff", files / "a.json", files / "weights.pt")
     assert (code, out) == (2, "")
-    assert "weights.pt' is no report of covscan" in err
-    assert "no such file" in covscan("diff", files / "none.pt", files / "a.json")[2]
+    assert "error[mixed-sides]" in err
+    assert "a.json' is a report, and the other is none" in err
+    assert "error[mixed-sides]" in covscan("diff", files / "none.pt", files / "a.json")[2]
+    assert "--data can change nothing" in covscan("diff", files / "a.json", files / "a.json", "--data", "x.npz")[2]
+    assert "error[two-sides]" in covscan("diff", files / "a.json")[2]
     index = files / "model.safetensors.index.json"
     index.write_text("{}")
-    assert "is no report" in covscan("diff", index, files / "a.json")[2]
+    assert "error[mixed-sides]" in covscan("diff", index, files / "a.json")[2]
     (files / "other.json").write_text("[1]")
     assert "error[foreign-report]" in covscan("diff", files / "other.json", files / "a.json")[2]
     assert "error[unreadable-report]" in covscan("diff", files / "none.json", files / "a.json")[2]

@@ -40,7 +40,21 @@ def test_no_command_shows_the_help_and_is_no_success(covscan):
     assert "Usage: covscan" in err
 
 
-COMMANDS = ("analyze", "check", "sites", "rule", "insert", "prove", "render", "schema", "doctor", "version")
+COMMANDS = (
+    "analyze",
+    "check",
+    "diff",
+    "sites",
+    "rule",
+    "insert",
+    "prove",
+    "render",
+    "schema",
+    "config",
+    "init",
+    "doctor",
+    "version",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

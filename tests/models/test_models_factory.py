@@ -3,49 +3,8 @@ import torch
 from torch import nn
 
 from covscan.errors import UsageError
-from covscan.models import parse_model_arg
 from covscan.models.factory import build, name_of
 from covscan.models.unwrapping import unwrap
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("18", 18),
-        ("-3", -3),
-        ("1e-3", 1e-3),
-        (".5", 0.5),
-        ("true", True),
-        ("False", False),
-        ("none", None),
-        ("null", None),
-        ("[64, 128]", [64, 128]),
-        ('{"a": 1}', {"a": 1}),
-        ("gelu", "gelu"),
-        ('"18"', "18"),
-        ("nan", "nan"),
-        ("NaN", "NaN"),
-        ("Infinity", "Infinity"),
-        ("1_000", "1_000"),
-        ("a=b", "a=b"),
-        ("", ""),
-        ("[1, 2", "[1, 2"),
-        ("3x3", "3x3"),
-    ],
-)
-def test_values_of_model_arguments(text, value):
-    name, parsed = parse_model_arg(f"depth={text}")
-    assert (name, parsed, type(parsed)) == ("depth", value, type(value))
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [("depth", ""), ("=3", ""), ("hidden-size=3", "did you mean hidden_size=3?"), ("3d=1", "")],
-)
-def test_model_arguments_that_are_none(text, hint):
-    with pytest.raises(UsageError) as caught:
-        parse_model_arg(text)
-    assert (caught.value.code, caught.value.hint) == ("bad-model-arg", hint)
 
 
 def failing(model, **arguments):
