@@ -16,6 +16,8 @@ from covscan.config.policy import Policy
 from covscan.config.settings import Settings
 from covscan.config.toml_lines import Key
 from covscan.errors import ExitCode, UsageError
+from covscan.gate.policy import build_tables
+from covscan.gate.presets import DEFAULT
 from covscan.render.blocks import Column, Line, Prose, Section, Span, Table, line
 from covscan.render.names import printable
 
@@ -37,9 +39,9 @@ class Row(NamedTuple):
 
     key: Key
     value: Any
-    source: Literal["flag", "file", "default"]
+    source: Literal["flag", "file", "preset", "default"]
     where: str
-    """The flag, or file and line, or that it is a default."""
+    """The flag, or file and line, or the preset, or that it is a default."""
 
 
 def run(words: Mapping[str, Any], said: Set[str]) -> int:
@@ -95,9 +97,13 @@ def _said(parameter: str, key: Key, config: Config) -> str:
 def judged_by(config: Config) -> Iterator[Row]:
     """What a verdict depends on besides the report."""
     usual = Policy()
-    yield from _record(("check",), config.check, config, {"fail-on": usual.fail_on, "min-samples": usual.min_samples})
-    for name, table in config.budgets.items():
-        yield from (_row(("budgets", name, key), value, config) for key, value in table.items())
+    preset = config.check.preset or DEFAULT
+    standing = {"preset": preset, "fail-on": usual.fail_on, "min-samples": usual.min_samples}
+    yield from _record(("check",), config.check, config, standing)
+    for name, table in build_tables(preset, config.budgets).items():
+        for key, value in table.items():
+            row = _row(("budgets", name, key), value, config)
+            yield row if row.source == "file" else row._replace(source="preset", where=f"preset {preset}")
     for place, suppression in enumerate(config.suppressions):
         yield from _record(("suppressions", place), suppression, config)
     if config.baseline is not None:

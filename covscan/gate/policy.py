@@ -30,10 +30,10 @@ def build_policy(
     preset = flags.preset or check.preset or DEFAULT
     select, ignore = flags.select or check.select, flags.ignore or check.ignore
     errors: list[CovscanError] = []
-    read = Read((), [_unknown_preset(preset)])
-    if preset in PRESETS:
-        known = PRESETS[preset].budgets
-        read = read_budgets(merged(known, budgets), known)
+    try:
+        read = read_budgets(build_tables(preset, budgets), PRESETS[preset].budgets)
+    except UsageError as error:
+        read = Read((), [error])
     errors += [
         *read.errors,
         *code_errors(select, "select"),
@@ -59,6 +59,13 @@ def build_policy(
         baseline=baseline,
         config=config,
     )
+
+
+def build_tables(preset: str, budgets: Tables) -> dict[str, dict[str, Any]]:
+    """The budgets of a preset with one's own over them. Raises UsageError for a preset that there is not."""
+    if preset not in PRESETS:
+        raise _unknown_preset(preset)
+    return merged(PRESETS[preset].budgets, budgets)
 
 
 def merged(preset: Tables, own: Tables) -> dict[str, dict[str, Any]]:

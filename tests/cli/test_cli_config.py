@@ -202,12 +202,22 @@ def test_config_says_where_each_value_came_from(covscan, write):
     assert "budgets.shift.min" not in found
 
 
+def test_a_preset_shows_through_a_file_that_changes_one_of_its_keys(covscan, write):
+    write('[check]\npreset = "finetune"\n[budgets.median-shift]\nmax = 0.1\n')
+    found = rows(covscan)[1]
+    assert found["budgets.median-shift.max"] == (0.1, "file", "covscan.toml:4")
+    assert found["budgets.median-shift.over"] == ("median", "preset", "preset finetune")
+    write('[check]\npreset = "finetun"\n')
+    assert "error[unknown-preset]" in covscan("config")[2]
+
+
 def test_config_without_a_file(covscan, here):
     path, found = rows(covscan, "--model-arg", "width=3")
     assert path is None
-    assert {source for _, source, _ in found.values()} == {"default", "flag"}
+    assert {source for _, source, _ in found.values()} == {"default", "flag", "preset"}
+    assert found["budgets.non-finite.max"] == (0.0, "preset", "preset standard")
     assert found["model-args"] == ({"width": 3}, "flag", "flag --model-arg")
-    assert not any(key.startswith(("budgets", "suppressions", "baseline")) for key in found)
+    assert not any(key.startswith(("suppressions", "baseline")) for key in found)
     assert "No covscan.toml and no pyproject.toml with [tool.covscan] is in force" in covscan("config")[1]
 
 
