@@ -1,4 +1,4 @@
-"""Hugging Face models in training: outputs that are model outputs, masks, labels for each token, labels to leave out."""
+"""Hugging Face models in training: model outputs, masks, a label for each token, labels to leave out."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ import covscan
 from covscan.config import Settings
 from covscan.insertion import insert
 from covscan.insertion.types import Request
-from covscan.prove.proof import Plan
 from covscan.prove.gradient_types import Effort
+from covscan.prove.proof import Plan
 from covscan.proving import prove_place
 from covscan.surgery.types import Insertion
 
