@@ -97,7 +97,7 @@ def markdown(report: dict, host: dict[str, str | int]) -> str:
     lines = [
         "# What an analysis needs in memory",
         "",
-        f"{host['processor']}, torch {host['torch']}, covscan {host['covscan']}; peak of a process, least of {RUNS} runs.",
+        f"{host['processor']}, torch {host['torch']}, covscan {host['covscan']}; the least peak of {RUNS} runs.",
         "",
         *table("samples", report["over_samples"]),
         f"From 512 to {max(SAMPLES)} samples: × {report['samples_ratio']:.3f} (bound {SAMPLES_BOUND}).",
