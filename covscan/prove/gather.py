@@ -156,8 +156,12 @@ def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question
     pairs = _pairs(len(question.places), budget // 2 if rounds else budget)
     probed: dict[Insertion, Estimate] = {}
     if pairs >= _FEWEST_PAIRS:
-        tick("one-step probe", 0, budget)
-        probed = probe(bench, question.places, pairs)
+        whole = pairs * FORWARDS * (len(question.places) + 1) // _FORWARDS_A_STEP
+
+        def stepped(forwards: int) -> None:
+            tick("one-step probe", min(forwards // _FORWARDS_A_STEP, whole), whole)
+
+        probed = probe(bench, question.places, pairs, stepped)
     found: Found | None = None
     if rounds:
         done = 0
