@@ -83,9 +83,19 @@ def open_factory(settings: Settings, shelf: Shelf, notes: list[str]) -> FactoryS
     """The source for ``--model`` with weights in any format that holds some. Raises UsageError."""
     assert settings.model is not None
     name = name_of(settings.model)
-    loader = Loader(build(settings.model, dict(settings.model_args)), name)
+    module = build(settings.model, dict(settings.model_args))
     description = f"{name} with {TITLES[shelf.format]} weights"
-    return FactorySource(shelf, loader, description, notes, trust=settings.trust)
+    fallback = _translation(module) if shelf.format == "huggingface" else None
+    return FactorySource(shelf, Loader(module, name), description, notes, trust=settings.trust, fallback=fallback)
+
+
+def _translation(module: nn.Module) -> Fallback | None:
+    """How transformers reads the weights of one of its own models, whose files may keep the names of older versions."""
+    if not hasattr(module, "from_pretrained"):
+        return None
+    from covscan.models.huggingface import read_by_transformers
+
+    return lambda saved: read_by_transformers(saved.path, type(module), module.config)
 
 
 def refuse_without_architecture(settings: Settings, shelf: Shelf, notes: list[str]) -> NoReturn:

@@ -30,7 +30,7 @@ def open_huggingface(settings: Settings, shelf: Shelf, notes: list[str]) -> Fact
     name = f"{type(module).__name__} of {str(first.path)!r}"
 
     def fallback(saved: Saved) -> dict[str, Any] | None:
-        return _read_by_transformers(saved.path, type(module), config)
+        return read_by_transformers(saved.path, type(module), config)
 
     return FactorySource(
         shelf,
@@ -103,7 +103,7 @@ def _build(path: Path, config: Any, trust: bool) -> nn.Module:
     return module.float().eval()
 
 
-def _read_by_transformers(path: Path, architecture: type[nn.Module], config: Any) -> dict[str, Any] | None:
+def read_by_transformers(path: Path, architecture: type[nn.Module], config: Any) -> dict[str, Any] | None:
     """The weights as transformers reads them, which knows older versions' names; None where some lack."""
     transformers = _transformers(path)
     verbosity = transformers.logging.get_verbosity()

@@ -67,15 +67,24 @@ class Loader:
     def _translated(self, content: Any) -> dict[str, Any] | None:
         """The state after the module itself took the names of an older version, or None where it did not.
 
-        Modules may rename what they load (weight norm before parametrizations), which only loading shows.
+        Modules may rename what they load (weight norm before parametrizations), which only loading shows. The module
+        keeps the weights that it has: it may be another checkpoint's turn.
         """
         for weights in candidates(content):
             for renamed in renamings(weights.tensors, list(self.expected.tensors)):
                 if renamed.keys() <= self.expected.tensors.keys():
                     continue  # no name to translate: the fault lies elsewhere
-                if self._takes(renamed):
-                    return {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+                before = self._copied()
+                try:
+                    if self._takes(renamed):
+                        return self._copied()
+                finally:
+                    self._takes(before)
         return None
+
+    def _copied(self) -> dict[str, torch.Tensor]:
+        state = self.module.state_dict()
+        return {name: value.detach().clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
 
     def _takes(self, tensors: Mapping[str, Any]) -> bool:
         try:

@@ -25,10 +25,11 @@ from covscan.prove.pool import Pool
 from covscan.prove.probe import FORWARDS, PAIRS, probe
 from covscan.prove.runs import AS_IT_IS, Bench
 from covscan.prove.starts import Starts, find_starts
+from covscan.prove.targets import check_targets
 from covscan.prove.trial import FULL, SEEDS, Found, Round, affordable, plan, run_trial
 from covscan.prove.types import Estimate, PlaceTrial, Question, Trials
 from covscan.prove.work import Work, step_work, threads_for
-from covscan.surgery.types import Insertion
+from covscan.surgery.types import Insertion, over_samples
 
 BUDGET = 22_500
 """Training steps that a run spends at most, unless the user says otherwise."""
@@ -75,7 +76,7 @@ def open_bench(
     samples = measured if isinstance(settings.data, Iterator) else open_samples(wanted)
     pool = Pool(samples, batch_size, _binder(model, device), device, held_out)
     bench = Bench(model, pool, objective, trainer, starts.states, device, preserve=starts.trained)
-    _check(bench)
+    _check(bench, samples.nonfinite)
     return bench, starts
 
 
@@ -92,6 +93,7 @@ def gather(
     there is no place to try. ``network`` is what capture saw of any checkpoint.
     """
     bench, starts = trainable
+    question = _possible(question, bench.pool.batch_size)
     work = step_work(bench)
     with threads_for(work):
         gradients = _gradients(source, settings, bench, work, network, tick)
@@ -99,6 +101,18 @@ def gather(
             return gradients, None
         budget = settings.trial_steps or max(0, min(BUDGET, int(_SECONDS / work.seconds)))
         return gradients, _trials(bench, starts, settings, question, budget, tick)
+
+
+def _possible(question: Question, batch_size: int) -> Question:
+    """The question without normalizations that have no statistics to take: BatchNorm over one sample."""
+    if batch_size > 1:
+        return question
+    return replace(
+        question,
+        places=tuple(one for one in question.places if not over_samples(one.norm)),
+        others={place: one for place, one in question.others.items() if not over_samples(one.norm)},
+        everywhere=tuple(one for one in question.everywhere if not over_samples(one.norm)),
+    )
 
 
 def _gradients(
@@ -142,8 +156,12 @@ def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question
     pairs = _pairs(len(question.places), budget // 2 if rounds else budget)
     probed: dict[Insertion, Estimate] = {}
     if pairs >= _FEWEST_PAIRS:
-        tick("one-step probe", 0, budget)
-        probed = probe(bench, question.places, pairs)
+        whole = pairs * FORWARDS * (len(question.places) + 1) // _FORWARDS_A_STEP
+
+        def stepped(forwards: int) -> None:
+            tick("one-step probe", min(forwards // _FORWARDS_A_STEP, whole), whole)
+
+        probed = probe(bench, question.places, pairs, stepped)
     found: Found | None = None
     if rounds:
         done = 0
@@ -216,6 +234,8 @@ def _notes(bench: Bench, rounds: Sequence[Round], pairs: int, left_out: int, set
         by = "in the one-step probe" if probed else "by forward evidence"
         which, were = ("1 place", "was") if left_out == 1 else (f"{left_out} places", "were")
         said.append(f"{which} that promised least {by} {were} not trained, for want of budget (--trial-steps).")
+    if bench.pool.batch_size == 1:
+        said.append("Batches are of one sample, over which BatchNorm has no statistics: it was not tried.")
     if not bench.pool.complete:
         said.append(f"Trials drew from the first {bench.pool.count:,} samples, which is what fits in memory.")
     return said
@@ -227,25 +247,35 @@ def _binder(model: nn.Module, device: torch.device) -> Callable[[Batch], Bound]:
     return lambda batch: bind_torch(signature, batch, device, dtype)
 
 
-def _check(bench: Bench) -> None:
-    """Take one loss, so that what does not fit is said before anything is spent."""
+def _check(bench: Bench, nonfinite: int) -> None:
+    """Take one loss, so that what does not fit is said before anything is spent.
+
+    Where the inputs hold values that are not finite, so many of them, it is taken of all samples.
+    """
     draw = next(iter(bench.pool.draws(0)))
     with bench.session(0, AS_IT_IS):
         try:
-            loss = bench.loss(draw)
+            output = bench.model(*draw.args, **draw.kwargs)
+            check_targets(bench.objective, output, draw, bench.pool.everything())
+            loss = bench.objective(output, draw.target, draw.mask)
             loss.backward()  # type: ignore[no-untyped-call]
+            finite = math.isfinite(float(loss.detach()))
+            with torch.no_grad():
+                finite &= not nonfinite or all(
+                    math.isfinite(float(bench.loss(each))) for each in bench.pool.everything()
+                )
         except UsageError:
             raise
         except Exception as error:
             raise UsageError(
                 "cannot-train",
                 f"a training step raised {describe_error(error)}",
-                hint="check --loss and --target, or use --evidence forward",
+                hint="check --loss, --target and --train-batch-size, or use --evidence forward",
             ) from error
-    if not math.isfinite(float(loss.detach())):
+    if not finite:
         raise UsageError(
             "cannot-train",
             "the loss of the start is not finite",
-            found=str(float(loss.detach())),
+            found=f"{nonfinite:,} values of the inputs are NaN or infinite" if nonfinite else str(float(loss.detach())),
             hint="check --loss and --target, or use --evidence forward",
         )

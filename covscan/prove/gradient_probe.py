@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from covscan.capture.torch_session import left_as_found
+from covscan.capture.torch_session import left_as_found, reseed
 from covscan.config.loading import describe_error
 from covscan.errors import UsageError
 from covscan.prove.objective import Objective
@@ -88,9 +88,7 @@ class Probe:
         stream = (self.seed * 1_000_003 + number) % 2**31
         random.seed(stream)
         np.random.seed(stream)  # noqa: NPY002 the user's code may use the global one
-        torch.default_generator.manual_seed(stream)
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.manual_seed(stream)
+        reseed(stream)
 
 
 @contextmanager

@@ -27,8 +27,10 @@ class Objective:
     ``mask`` (samples, positions) bool is True where there is data. Raises UsageError where shapes do not fit.
     """
 
-    def __init__(self, name: str, loss: Loss) -> None:
+    def __init__(self, name: str, loss: Loss, *, named: bool = False) -> None:
         self.name = name
+        self.named = named
+        """Whether it is one of ``LOSSES`` and no function that happens to be called like one."""
         self._loss = loss
         self.notes: list[str] = []
 
@@ -50,7 +52,7 @@ def open_objective(spec: str | Callable[..., Any]) -> Objective:
             f"--loss {spec}: there is no loss of that name",
             hint=f"did you mean {close[0]!r}?" if close else f"give {', '.join(LOSSES)} or file.py:function",
         )
-    return Objective(spec, _NAMED[spec])
+    return Objective(spec, _NAMED[spec], named=True)
 
 
 def prediction(output: Any) -> torch.Tensor:
@@ -84,10 +86,14 @@ def class_axis(logits: torch.Tensor, target: torch.Tensor) -> int | None:
     return None
 
 
-def _cross_entropy(output: Any, target: Any, mask: torch.Tensor | None) -> torch.Tensor:
-    logits, target = prediction(output), _one(target)
+def labelled(logits: torch.Tensor, target: Any) -> tuple[torch.Tensor, int] | None:
+    """Class numbers in the logits' shape without the class axis, and that axis; None where probabilities are given.
+
+    Raises UsageError where the target is neither.
+    """
+    target = one_tensor(target)
     if target.is_floating_point() and target.shape == logits.shape:
-        return functional.cross_entropy(logits, target)  # a probability for each class
+        return None
     if target.ndim == logits.ndim and target.shape[-1:] == (1,):
         target = target.squeeze(-1)
     if logits.ndim == 2 and target.ndim > 1 and target.numel() == len(logits):
@@ -95,39 +101,45 @@ def _cross_entropy(output: Any, target: Any, mask: torch.Tensor | None) -> torch
     axis = class_axis(logits, target)
     if axis is None:
         raise _misfit("cross_entropy", logits, target, "class numbers of the logits' shape without the class axis")
-    target = target.long()
-    if mask is not None and mask.shape == target.shape:
-        target = target.masked_fill(~mask, IGNORED)
-    if not target.is_cpu:
-        _check_classes(target, logits, axis)  # a GPU would abort the process
-    try:
-        return functional.cross_entropy(logits.movedim(axis, 1), target, ignore_index=IGNORED)
-    except IndexError:
-        _check_classes(target, logits, axis)
-        raise
+    return target.long(), axis
 
 
-def _check_classes(target: torch.Tensor, logits: torch.Tensor, axis: int) -> None:
-    classes = logits.shape[axis]
+def check_classes(target: torch.Tensor, classes: int) -> None:
+    """Raise UsageError where a class number is none of so many classes."""
     counted = target[target != IGNORED]
     if counted.numel() and (int(counted.min()) < 0 or int(counted.max()) >= classes):
         raise UsageError(
             "bad-target",
             f"cross_entropy: class numbers must lie between 0 and {classes - 1}",
-            found=f"{int(counted.min())} to {int(counted.max())} for logits of shape {tuple(logits.shape)}",
+            found=f"{int(counted.min())} to {int(counted.max())} for logits of {classes} classes",
             hint="name the right array as --target, or another --loss",
         )
 
 
+def _cross_entropy(output: Any, target: Any, mask: torch.Tensor | None) -> torch.Tensor:
+    logits = prediction(output)
+    found = labelled(logits, target)
+    if found is None:
+        return functional.cross_entropy(logits, target)  # a probability for each class
+    numbers, axis = found
+    if mask is not None and mask.shape == numbers.shape:
+        numbers = numbers.masked_fill(~mask, IGNORED)
+    try:
+        return functional.cross_entropy(logits.movedim(axis, 1), numbers, ignore_index=IGNORED)
+    except IndexError:  # on a CPU; see ``check_targets``
+        check_classes(numbers, logits.shape[axis])
+        raise
+
+
 def _mse(output: Any, target: Any, mask: torch.Tensor | None) -> torch.Tensor:
-    values, target = _alike("mse", prediction(output), _one(target))
+    values, target = _alike("mse", prediction(output), one_tensor(target))
     if mask is not None and mask.shape == values.shape[: mask.ndim]:
         values, target = values[mask], target[mask]
     return functional.mse_loss(values, target)
 
 
 def _bce(output: Any, target: Any, mask: torch.Tensor | None) -> torch.Tensor:
-    values, target = _alike("bce", prediction(output), _one(target))
+    values, target = _alike("bce", prediction(output), one_tensor(target))
     if mask is not None and mask.shape == values.shape[: mask.ndim]:
         values, target = values[mask], target[mask]
     return functional.binary_cross_entropy_with_logits(values, target)
@@ -166,7 +178,8 @@ def _own(function: Callable[..., Any]) -> Loss:
     return loss
 
 
-def _one(target: Any) -> torch.Tensor:
+def one_tensor(target: Any) -> torch.Tensor:
+    """The target of a named loss. Raises UsageError where it is none or nested."""
     if isinstance(target, torch.Tensor):
         return target
     if target is None:

@@ -80,11 +80,7 @@ class Pool:
         if held_out:
             parts = [_split(batch, held_out) for batch in whole]
             whole = [kept for kept, _ in parts]
-            self.held_out = tuple(
-                group.draw(torch.from_numpy(rows).to(device))
-                for group in (self._bound(apart, bind) for _, apart in parts)
-                for rows in np.array_split(np.arange(group.n), -(-group.n // _HELD_AT_ONCE))
-            )
+            self.held_out = tuple(self._all_of([self._bound(apart, bind) for _, apart in parts if apart.n]))
         self._groups = [self._bound(batch, bind) for batch in whole]
         self.count = sum(group.n for group in self._groups)
         self.batch_size = max(1, min(batch_size, *(max(1, group.n // 2) for group in self._groups)))
@@ -104,6 +100,16 @@ class Pool:
             for draw, _ in zip(self._one_pass(generator, batch_size or self.batch_size), range(count), strict=False)
         ]
 
+    def everything(self) -> Iterator[Draw]:
+        """Every sample once, also those held out, in batches of at most 256."""
+        yield from self._all_of(self._groups)
+        yield from self.held_out
+
+    def _all_of(self, groups: Sequence[_Group]) -> Iterator[Draw]:
+        for group in groups:
+            for rows in np.array_split(np.arange(group.n), -(-group.n // _HELD_AT_ONCE)):
+                yield group.draw(torch.from_numpy(rows).to(self._device))
+
     def _one_pass(self, generator: np.random.Generator, size: int) -> Iterator[Draw]:
         cuts = [
             (group, rows)
@@ -122,8 +128,8 @@ class Pool:
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
         if array.dtype.kind in "ui" and array.dtype != np.uint8:
             array = array.astype(np.int64)
-        found = torch.from_numpy(np.require(array, requirements=("C", "W"))).to(self._device)
-        return found.float() if found.dtype == torch.float64 else found
+        found = torch.from_numpy(np.require(array, requirements=("C", "W")))
+        return (found.float() if found.dtype == torch.float64 else found).to(self._device)
 
 
 def _split(batch: Batch, share: float) -> tuple[Batch, Batch]:

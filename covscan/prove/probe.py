@@ -5,7 +5,7 @@ over a ladder of step sizes in the direction of the user's optimizer (as GradIni
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -23,11 +23,18 @@ FORWARDS = len(RUNGS) + 3
 """What one place costs for one pair, in forward passes; a backward pass counts two."""
 
 
-def probe(bench: Bench, insertions: Sequence[Insertion], pairs: int = PAIRS) -> dict[Insertion, Estimate]:
+def probe(
+    bench: Bench,
+    insertions: Sequence[Insertion],
+    pairs: int = PAIRS,
+    tick: Callable[[int], None] = lambda forwards: None,
+) -> dict[Insertion, Estimate]:
     """Relative change of the loss after one step for each insertion, with a 90 % interval over the pairs.
 
     Batches are as large as half of the samples allows, at most 256: the question is about the step and not about noise.
+    ``tick`` is told how many forward passes were made so far.
     """
+    before = bench.forwards
     size = max(1, min(_BATCH, bench.pool.count // 2))
     without: list[float] = []
     with_: dict[Insertion, list[float]] = {insertion: [] for insertion in insertions}
@@ -37,6 +44,7 @@ def probe(bench: Bench, insertions: Sequence[Insertion], pairs: int = PAIRS) -> 
         without.append(least_loss(bench, AS_IT_IS, number, first, second))
         for insertion in insertions:
             with_[insertion].append(least_loss(bench, Arm((insertion,)), number, first, second))
+            tick(bench.forwards - before)
     found = {insertion: gain(without, losses) for insertion, losses in with_.items()}
     return {insertion: Estimate(each.value, each.low, each.high) for insertion, each in found.items()}
 

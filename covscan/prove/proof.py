@@ -9,6 +9,7 @@ from statistics import mean
 import covscan.report.proof as records
 from covscan.config.settings import Settings
 from covscan.data.types import Samples
+from covscan.errors import UsageError
 from covscan.models.types import TorchSource
 from covscan.prove.gains import Gain, clipped, gain, largest_stable, speed_up, stable
 from covscan.prove.gather import open_bench
@@ -20,7 +21,7 @@ from covscan.prove.types import MATERIAL
 from covscan.prove.work import step_work, threads_for
 from covscan.report.training import Gain as GainRecord
 from covscan.report.types import Tool
-from covscan.surgery.types import Insertion
+from covscan.surgery.types import Insertion, over_samples
 from covscan.version import __version__
 
 HELD_OUT = 0.2
@@ -52,7 +53,21 @@ def prove(
     tick: Callable[[str, int, int], None],
 ) -> records.Proof:
     """Train with and without, with the fixed affine and with a warm-up, and say what each gains. Raises UsageError."""
+    if samples.count < 2:
+        raise UsageError(
+            "too-few-samples",
+            "a proof trains on some samples and looks at others",
+            found="1 sample",
+            hint="give more samples; a few hundred are usual",
+        )
     bench, starts = open_bench(source, settings, samples, plan.seeds, HELD_OUT)
+    if bench.pool.batch_size == 1 and over_samples(insertion.norm):
+        raise UsageError(
+            "too-few-samples",
+            f"{insertion.norm} takes its statistics over the samples of a batch, and batches are of one sample",
+            found=f"{bench.pool.count:,} samples to train on",
+            hint="give more samples, or a larger --train-batch-size, or another --norm",
+        )
     arms = {
         "as it is": AS_IT_IS,
         insertion.norm: Arm((insertion,)),

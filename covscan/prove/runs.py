@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from covscan.capture.torch_session import left_as_found, seed_everything
+from covscan.capture.torch_session import left_as_found, reseed, seed_everything
+from covscan.errors import UsageError
 from covscan.prove.objective import Objective
 from covscan.prove.optimizers import Trainer
 from covscan.prove.pool import Draw, Pool
@@ -115,6 +116,13 @@ class Bench:
                 losses.append(float(self.loss(draw)))
             self.forwards += len(losses)
         self._starts[seed] = sum(losses) / len(losses)
+        if not math.isfinite(self._starts[seed]):
+            raise UsageError(
+                "cannot-train",
+                "the loss of the start is not finite in every batch",
+                found=", ".join(f"{loss:.4g}" for loss in losses),
+                hint="look for NaN or overflow in the data, or use --evidence forward",
+            )
         return self._starts[seed]
 
     @contextmanager
@@ -142,10 +150,10 @@ class Bench:
     def _layers(self, arm: Arm, seed: int) -> dict[Insertion, nn.Module]:
         if arm.form == "scale":
             factor = len(arm.insertions) ** -0.5
-            return {each: Scale(each.channels, each.channel_axis, factor).to(self.device) for each in arm.insertions}
+            return self._placed({each: Scale(each.channels, each.channel_axis, factor) for each in arm.insertions})
         form: Form = "preserving" if arm.form == "norm" and self.preserve else arm.form
         if form == "norm":
-            return {each: normalization(each).to(self.device) for each in arm.insertions}
+            return self._placed({each: normalization(each) for each in arm.insertions})
         draws = list(islice(self.pool.draws(seed), _CALIBRATION))
 
         def forward() -> None:
@@ -156,10 +164,16 @@ class Bench:
         constants = standardizations(self.model, arm.insertions, forward)
         self.forwards += len(draws)
         if form == "affine":
-            layers = {each: fixed_affine(each, constants[each], identity=self.preserve) for each in arm.insertions}
-        else:
-            layers = {each: preserving(each, constants[each]) for each in arm.insertions}
-        return {each: layer.to(self.device) for each, layer in layers.items()}
+            return self._placed(
+                {each: fixed_affine(each, constants[each], identity=self.preserve) for each in arm.insertions}
+            )
+        return self._placed({each: preserving(each, constants[each]) for each in arm.insertions})
+
+    def _placed(self, layers: dict[Insertion, nn.Module]) -> dict[Insertion, nn.Module]:
+        """On the model's device, in 64 bits where the model has any, else in 32: 16 are too few for statistics."""
+        double = any(parameter.dtype == torch.float64 for parameter in self.model.parameters())
+        dtype = torch.float64 if double else torch.float32
+        return {each: layer.to(self.device, dtype) for each, layer in layers.items()}
 
     def _train(self, arm: Arm, rate: float, seed: int, steps: int) -> Curve:
         losses: list[float] = []
@@ -199,14 +213,8 @@ class Bench:
         return mean if math.isfinite(mean) else math.nan
 
     def reseed(self, seed: int, step: int) -> None:
-        """Give dropout the same numbers in every arm.
-
-        The generators themselves: ``torch.manual_seed`` takes 3 ms a call where CUDA is built in and not started.
-        """
-        stream = (seed * 1_000_003 + step) % 2**31
-        torch.default_generator.manual_seed(stream)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(stream)
+        """Give dropout the same numbers in every arm."""
+        reseed((seed * 1_000_003 + step) % 2**31)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

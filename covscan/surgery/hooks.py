@@ -40,8 +40,17 @@ def watching(model: nn.Module, insertions: Sequence[Insertion], act: Seen) -> It
 
 @contextmanager
 def inserted(model: nn.Module, layers: Mapping[Insertion, nn.Module]) -> Iterator[None]:
-    """Run the tensors at these places through these layers while the context lasts."""
-    with watching(model, list(layers), lambda insertion, tensor: layers[insertion](tensor)):
+    """Run the tensors at these places through these layers while the context lasts.
+
+    A layer computes in its own dtype, and what it gives gets that of the tensor.
+    """
+    dtypes = {each: parameter.dtype for each, layer in layers.items() for parameter in layer.parameters()}
+
+    def through(insertion: Insertion, tensor: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = layers[insertion](tensor.to(dtypes.get(insertion, tensor.dtype)))
+        return found.to(tensor.dtype)
+
+    with watching(model, list(layers), through):
         yield
 
 
@@ -57,8 +66,8 @@ def standardizations(
     sums: dict[Insertion, _Sums] = {}
 
     def add(insertion: Insertion, tensor: torch.Tensor) -> None:
-        values = tensor.detach().movedim(insertion.channel_axis, -1).flatten(0, -2).double()
-        sums.setdefault(insertion, _Sums(values.shape[1], tensor.device)).add(values)
+        values = tensor.detach().cpu().movedim(insertion.channel_axis, -1).flatten(0, -2).double()
+        sums.setdefault(insertion, _Sums(values.shape[1])).add(values)
 
     with watching(model, insertions, add):
         forward()
@@ -69,12 +78,12 @@ def standardizations(
 
 
 class _Sums:
-    """Count, mean and sum of squared deviations for each channel, merged pairwise."""
+    """Count, mean and sum of squared deviations for each channel, merged pairwise; on the CPU, which has float64."""
 
-    def __init__(self, channels: int, device: torch.device) -> None:
+    def __init__(self, channels: int) -> None:
         self.count = 0
-        self.mean = torch.zeros(channels, dtype=torch.float64, device=device)
-        self.squares = torch.zeros(channels, dtype=torch.float64, device=device)
+        self.mean = torch.zeros(channels, dtype=torch.float64)
+        self.squares = torch.zeros(channels, dtype=torch.float64)
 
     def add(self, values: torch.Tensor) -> None:
         """Take (rows, channels) in; rows that are not finite are left out."""

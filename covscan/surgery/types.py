@@ -44,6 +44,11 @@ def per_channel(norm: str) -> bool:
     return norm.startswith(("BatchNorm", "SyncBatchNorm", "InstanceNorm", "GroupNorm"))
 
 
+def over_samples(norm: str) -> bool:
+    """Whether a normalization takes its statistics over the samples of a batch."""
+    return norm.startswith(("BatchNorm", "SyncBatchNorm"))
+
+
 def groups_for(channels: int) -> int:
     """The most groups, at most 32, that divide the channels into equal groups of at least two."""
     return next((g for g in (32, 16, 8, 4, 2) if channels % g == 0 and channels // g >= 2), 1)

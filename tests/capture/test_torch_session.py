@@ -12,7 +12,7 @@ from torch_testing import capture
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.reading import Reader, UnreadableError
 from covscan.capture.tensors import Provenance, first_tensor, tensors_in
-from covscan.capture.torch_session import left_as_found, pick_device
+from covscan.capture.torch_session import left_as_found, pick_device, reseed
 from covscan.capture.types import Layout, SiteKey
 from covscan.data.types import Batch
 from covscan.errors import UsageError
@@ -194,6 +194,40 @@ def test_left_as_found_moves_there_and_back_also_when_something_raises():
     with pytest.raises(KeyError), left_as_found(Recording(2, 2), torch.device("meta")):
         raise KeyError
     assert moves == ["meta", "cpu"]
+
+
+def test_buffers_are_put_back_also_where_moving_a_model_makes_new_ones_of_them():
+    class Moved(nn.BatchNorm1d):
+        def to(self, device):
+            """As a move to a GPU does: parameters stay the same objects, buffers do not."""
+            del device
+            for name, buffer in self.named_buffers():
+                setattr(self, name, buffer.clone())
+            return self
+
+    model = Moved(2)
+    model.register_buffer("late", torch.ones(1), persistent=False)
+    with left_as_found(model, torch.device("meta")):
+        model.train()
+        model(torch.randn(8, 2) + 3)
+        model.late += 1
+        del model.num_batches_tracked
+    assert torch.equal(model.running_mean, torch.zeros(2))
+    assert torch.equal(model.late, torch.ones(1))
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_every_generator_that_is_in_use_gets_the_numbers_of_a_stream(monkeypatch, present):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: present)
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append(("cuda", seed)))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: present)
+    monkeypatch.setattr(torch.mps, "manual_seed", lambda seed: seeded.append(("mps", seed)))
+    reseed(5)
+    first = torch.rand(3)
+    reseed(5)
+    assert torch.equal(torch.rand(3), first)
+    assert seeded == ([("cuda", 5), ("mps", 5)] * 2 if present else [])
 
 
 @pytest.mark.parametrize(

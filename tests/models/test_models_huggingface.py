@@ -87,8 +87,12 @@ def test_a_directory_gives_weights_to_a_factory(bench):
     assert torch.equal(source.module(source.series.checkpoints[0]).pooler.dense.weight, model.pooler.dense.weight)
 
 
-def test_names_of_older_versions_are_read_by_transformers(bench):
+@pytest.mark.parametrize("model_named", [False, True])
+def test_names_of_older_versions_are_read_by_transformers(bench, model_named):
     from safetensors.torch import save_file
+
+    def build():
+        return transformers.BertModel(transformers.BertConfig(**CONFIG))
 
     model = save("m", 1)
     old = {
@@ -96,9 +100,14 @@ def test_names_of_older_versions_are_read_by_transformers(bench):
         for name, t in model.state_dict().items()
     }
     save_file(old, "m/model.safetensors", metadata={"format": "pt"})
-    source = bench.open("m", model=None)
+    source = bench.open("m", model=build if model_named else None)
     module = source.module(source.series.checkpoints[0])
     assert all(torch.equal(module.state_dict()[name], t) for name, t in model.state_dict().items())
+
+
+def test_a_directory_does_not_fit_a_network_that_is_none_of_transformers(bench):
+    save("m", 1)
+    assert bench.error("m", model=lambda: torch.nn.Linear(2, 2)).code == "weights-mismatch"
 
 
 def test_missing_weights_are_an_error(bench):

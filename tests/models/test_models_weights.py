@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from covscan.errors import InputErrors
+from covscan.errors import InputErrors, UsageError
 from covscan.models.torch_file import read_torch
 
 
@@ -514,3 +515,41 @@ def test_reading_shards_of_the_old_format(bench):
 
     paths = tuple(bench.save(f"{i}.bin", {f"w{i}": torch.ones(i + 1)}) for i in range(2))
     assert set(read_torch(Saved(bench.folder, "torch", paths, paths))) == {"w0", "w1"}
+
+
+def old_weight_norm(seed):
+    """A state as ``torch.nn.utils.weight_norm`` saves it, with weights drawn from ``seed``."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(
+            torch.nn.utils.weight_norm(torch.nn.Linear(3, 4)), torch.nn.Linear(4, 2)
+        ).state_dict()
+
+
+def weight_normed():
+    first = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(3, 4))
+    return torch.nn.Sequential(first, torch.nn.Linear(4, 2))
+
+
+def test_looking_at_the_weights_of_a_checkpoint_whose_names_are_translated_leaves_the_module_at_another(bench):
+    for step in (0, 1):
+        bench.save(f"step-{step}.pt", old_weight_norm(step))
+    source = bench.open("step-0.pt", "step-1.pt", model=weight_normed)
+    first, second = source.series.checkpoints
+    module = source.module(first)
+    weights = source.weights(second)
+    assert torch.equal(weights["0.parametrizations.weight.original0"], old_weight_norm(1)["0.weight_g"])
+    assert torch.equal(module[0].parametrizations.weight.original1, old_weight_norm(0)["0.weight_v"])
+    assert torch.equal(module[1].weight, old_weight_norm(0)["1.weight"])
+
+
+def test_a_file_that_fits_in_part_only_leaves_nothing_of_itself_in_the_module(bench):
+    from covscan.models.loading import Loader
+
+    module = weight_normed()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    other = {("1.w" if name == "1.weight" else name): tensor for name, tensor in old_weight_norm(1).items()}
+    with pytest.raises(UsageError):
+        Loader(module, "m").match(other, "f")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())

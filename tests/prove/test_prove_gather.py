@@ -78,7 +78,11 @@ def test_what_is_asked_for_is_not_exceeded():
     values = [each.probe.value for each in found.places]
     assert values == sorted(values, reverse=True)
     assert found.notes == ()
-    assert {stage for stage, _, _ in told} == {"one-step probe"}
+    stages, done, most = zip(*told, strict=True)
+    assert set(stages) == {"one-step probe"}
+    assert len(set(done)) > 3
+    assert list(done) == sorted(done)
+    assert {done[-1]} == set(most)
     assert gathered(evidence="gradient")[0] is None
 
 

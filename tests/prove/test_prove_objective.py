@@ -70,7 +70,7 @@ def test_the_prediction_is_found_in_nested_outputs(output):
 @pytest.mark.parametrize(
     ("loss", "output", "target", "code", "words"),
     [
-        ("cross_entropy", LOGITS, torch.tensor([0, 5, 1, 1]), "bad-target", "0 to 5 for logits of shape (4, 5)"),
+        ("cross_entropy", LOGITS, torch.tensor([0, 5, 1, 1]), "bad-target", "0 to 5 for logits of 5 classes"),
         ("cross_entropy", LOGITS, torch.tensor([0, -1, 1, 1]), "bad-target", "-1 to 1"),
         ("cross_entropy", LOGITS, torch.zeros(3, dtype=torch.long), "bad-target", "output (4, 5), target (3,)"),
         ("mse", LOGITS, torch.zeros(4, 4), "bad-target", "output (4, 5), target (4, 4)"),

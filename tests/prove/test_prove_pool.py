@@ -1,3 +1,4 @@
+import inspect
 from itertools import islice
 
 import numpy as np
@@ -7,7 +8,7 @@ from training_testing import plain, pool_of
 
 from covscan.config import Settings
 from covscan.data import open_samples
-from covscan.data.binding import Bound
+from covscan.data.binding import Bound, bind_torch
 from covscan.prove.pool import Pool
 
 
@@ -86,3 +87,30 @@ def test_a_model_gets_what_it_is_bound_to():
     model = nn.Linear(64, 2)
     draw = next(pool_of(model, numbered(20)).draws(0))
     assert model(*draw.args, **draw.kwargs).shape == (10, 2)
+
+
+def test_everything_is_every_sample_once():
+    pool = pool_of(plain(), numbered(50), batch_size=10, held_out=0.2)
+    assert sorted(row for draw in pool.everything() for row in rows(draw)) == list(range(50))
+
+
+def test_a_shape_of_one_sample_is_trained_on_and_not_held_out():
+    samples = open_samples(Settings(data=lambda: sized((1, 3), (9, 5)), target="y", batch_size=9))
+    pool = Pool(samples, 4, lambda batch: Bound((torch.from_numpy(batch.named["x"]),)), held_out=0.2)
+    assert (pool.count, sum(draw.n for draw in pool.held_out)) == (8, 2)
+    assert sorted(draw.args[0].shape[1] for draw in pool.everything()) == [3, 5, 5]
+
+
+def sized(*shapes):
+    for count, width in shapes:
+        yield {"x": np.ones((count, width), np.float32), "y": np.zeros(count, int)}
+
+
+def test_everything_that_is_drawn_is_on_the_device():
+    data = {"x": np.ones((12, 4)), "m": np.ones((12, 4), bool), "y": np.ones((12, 4))}
+    samples = open_samples(Settings(data=data, target="y", mask="m", batch_size=6))
+    signature = inspect.signature(lambda x: x)
+    pool = Pool(samples, 3, lambda batch: bind_torch(signature, batch, "meta", torch.float32), "meta", held_out=0.25)
+    for draw in (next(pool.draws(0)), *pool.held_out, *pool.everything(), *pool.disjoint(0, 1)):
+        assert {tensor.device.type for tensor in (*draw.args, draw.target, draw.mask)} == {"meta"}
+        assert draw.target.dtype == torch.float32

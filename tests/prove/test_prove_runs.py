@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from torch import nn
 from training_testing import bench_of, plain, states
 
+from covscan.errors import UsageError
 from covscan.prove.runs import AS_IT_IS, Arm
 from covscan.surgery.types import Insertion
 
@@ -53,6 +55,39 @@ def test_a_curve_with_a_norm_is_that_of_the_network_built_with_it():
         loss.backward()
         optimizer.step()
     assert curve.losses == pytest.approx(expected, rel=1e-4)
+
+
+ARMS = [
+    Arm((BEHIND_FIRST,)),
+    Arm((BEHIND_FIRST,), "affine"),
+    Arm((BEHIND_FIRST,), "preserving"),
+    Arm((BEHIND_FIRST,), "scale"),
+    Arm((replace(BEHIND_FIRST, norm="LayerNorm"),)),
+    Arm((replace(BEHIND_FIRST, norm="RMSNorm"),), "preserving"),
+]
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.form} {arm.insertions[0].norm}")
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float64, 1e-4), (torch.bfloat16, 0.03), (torch.float16, 0.01)])
+def test_a_model_of_another_dtype_is_trained_as_one_of_32_bits(arm, dtype, near):
+    wanted = bench_of().curve(arm, 0.03, 0, 4).losses
+    assert bench_of(plain().to(dtype)).curve(arm, 0.03, 0, 4).losses == pytest.approx(wanted, rel=near)
+
+
+def test_layers_of_a_model_of_64_bits_have_64():
+    with bench_of(plain().double()).session(0, ARMS[0]) as trained:
+        assert {parameter.dtype for parameter in trained} == {torch.float64}
+    with bench_of(plain().bfloat16()).session(0, ARMS[0]) as trained:
+        assert [parameter.dtype for parameter in trained[-2:]] == [torch.float32] * 2
+
+
+def test_a_start_whose_loss_is_not_finite_in_some_batch_is_refused():
+    bench = bench_of()
+    bench.pool._groups[0].args[0][:40] = math.nan
+    with pytest.raises(UsageError) as caught:
+        bench.initial_loss(0)
+    assert caught.value.code == "cannot-train"
+    assert "nan" in caught.value.found
 
 
 @pytest.mark.parametrize("arm", [AS_IT_IS, Arm((BEHIND_FIRST,)), Arm((BEHIND_FIRST,), "affine")])

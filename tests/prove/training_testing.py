@@ -39,7 +39,8 @@ def plain(depth: int = 3, width: int = 16, seed: int = 0, scale: float = 1.0) ->
 def pool_of(model: nn.Module, data: dict[str, np.ndarray], batch_size: int = 32, held_out: float = 0.0) -> Pool:
     samples = open_samples(Settings(data=data, target="y", samples=4096, batch_size=100))
     signature = inspect.signature(model.forward)
-    return Pool(samples, batch_size, lambda batch: bind_torch(signature, batch, "cpu", torch.float32), "cpu", held_out)
+    dtype = next(model.parameters()).dtype
+    return Pool(samples, batch_size, lambda batch: bind_torch(signature, batch, "cpu", dtype), "cpu", held_out)
 
 
 def states(*networks: nn.Module) -> list[dict[str, torch.Tensor]]:
