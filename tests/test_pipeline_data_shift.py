@@ -388,6 +388,16 @@ def test_names_of_data_sets_are_different_and_short(given, names):
     assert data_names(*given) == names
 
 
+def test_the_noise_of_a_pixel_that_is_dark_in_all_but_one_image_is_bounded_too(tmp_path):
+    a, b = normal(0, 12), normal(1, 12)
+    for values, bright in ((a, 3), (b, 5)):
+        values[:, :4] = 0.0
+        values[bright, :4] = 0.02
+    at_input = compared(tmp_path, mlp, a, b).shifts[0].measures["gaussian_w2"]
+    assert 0.05 < at_input.noise < 0.15
+    assert not at_input.significant
+
+
 def test_the_pair_of_samples_is_what_the_interval_is_of(tmp_path):
     """The very same samples on both sides: exactly nothing moved, but the interval is that of two draws."""
     x = normal(0, 12)

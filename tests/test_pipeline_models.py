@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent / "engine"))
@@ -190,29 +191,30 @@ def test_an_activation_that_was_replaced_is_not_said_to_add_nothing(tmp_path):
     assert found["excess_shift"].value is None
 
 
+class Calibration(CalibrationDataReader):
+    """A few samples, one at a time."""
+
+    def __init__(self, data):
+        self.left = iter([{name: values[n : n + 1] for name, values in data.items()} for n in range(48)])
+
+    def get_next(self):
+        return next(self.left, None)
+
+
+def quantize(source, path, data, form):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantize_static(source, path, Calibration(data), quant_format=form)
+
+
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory, conv_net_sample):
     """The sample's last ONNX file, quantized statically in either format."""
-    import logging
-
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-
-    logging.getLogger().setLevel(logging.ERROR)
-    images = np.load(conv_net_sample / "sample.npz")["image"]
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.left = iter([{"image": images[n : n + 1]} for n in range(48)])
-
-        def get_next(self):
-            return next(self.left, None)
-
+    images = {"image": np.load(conv_net_sample / "sample.npz")["image"]}
     folder = tmp_path_factory.mktemp("quantized")
-    source = str(conv_net_sample / "epoch10.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quantize_static(source, folder / "qdq.onnx", Reader(), quant_format=QuantFormat.QDQ)
-        quantize_static(source, folder / "integers.onnx", Reader(), quant_format=QuantFormat.QOperator)
+    source = conv_net_sample / "epoch10.onnx"
+    quantize(source, folder / "qdq.onnx", images, QuantFormat.QDQ)
+    quantize(source, folder / "integers.onnx", images, QuantFormat.QOperator)
     return folder
 
 
@@ -239,6 +241,23 @@ def test_quantization_is_seen_through_and_its_error_measured(quantized, conv_net
     assert 0 < max(excess.values()) < 0.1
     quantizing = {skip.site for skip in report.coverage.skipped if "quantized integers" in skip.reason}
     assert "image_QuantizeLinear_Output" in quantizing
+
+
+def test_what_quantization_cuts_is_found_where_it_is_read(tmp_path):
+    """The quantizer clips a sum instead of applying the ReLU behind it: the sum is not what the block gives."""
+    exported(conv_net(), tmp_path / "net.onnx", IMAGES, dynamo=False)
+    quantize(tmp_path / "net.onnx", tmp_path / "qdq.onnx", IMAGES, QuantFormat.QDQ)
+    first = saved(tmp_path, conv_net(), "base.pt")
+    report = compared(first, str(tmp_path / "qdq.onnx"), IMAGES, model=conv_net)
+    there = {pair.site: pair.there for pair in report.comparison.renamed if pair.position == "output"}
+    assert there["blocks.0"] == "/blocks.0/Relu_output_0_DequantizeLinear_Output"
+    assert there["stem"] == "/stem/Conv_output_0"
+    assert there["blocks.0.relu"] == "/blocks.0/relu/Relu_output_0_DequantizeLinear_Output"
+    assert there["fc#2"] == "/fc_1/Gemm_output_0"
+    sizes = {
+        s.site: s.measures["gaussian_w2"].value for s in report.shifts if not s.site.startswith(("fc", "act", "head"))
+    }
+    assert max(sizes.values()) < 0.05  # behind the pooling so little varies that rounding is much
 
 
 def test_a_network_is_found_in_its_quantized_export(quantized, conv_net_sample):

@@ -225,7 +225,9 @@ class Survey:
             return origin
         if call.role == "block" and any(reader.op_type in QUANTIZED for reader in readers):
             return None
-        return None if any(origin_of([reader]) == origin for reader in readers) else origin
+        # A quantizer names what it puts in after the value in front.
+        own = [reader for reader in readers if reader.op_type not in QUANTIZED]
+        return None if any(origin_of([reader]) == origin for reader in own) else origin
 
     def _skip_quantized(self, skipped: dict[str, str]) -> None:
         for node in self.prepared.graph.nodes:

@@ -1,6 +1,7 @@
 """Which sites of two networks are taken for the same, and which are not, with the reason."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,6 +173,8 @@ def test_a_generic_name_that_belongs_to_another_module_is_not_believed():
     found = names(*correspond(here, there, ("A", "B")))
     assert found["linear output"] == "linear_1 output"
     assert found["linear_1 output"] == "linear_2 output"
+    elsewhere = chain(("linear", "Gemm", 4, "new"), graph=True)
+    assert pair_calls(chain(("linear", "Gemm", 4, "first"), graph=True), elsewhere).pairs == {}
 
 
 def test_graphs_without_modules_are_matched_by_values_and_nodes_of_one_type():
@@ -228,6 +231,11 @@ def test_logits_are_only_compared_with_logits():
     with_logits = here.__class__((*here.sites, site), here.modules, (), ())
     view, _ = correspond(with_logits, here, ("A", "B"))
     assert reasons(view) == {"a": "its logits: without a counterpart in B"}
+    reading = replace(here.modules[0], role="attention", inputs=(logits,))
+    view, _ = correspond(
+        replace(with_logits, modules=(reading,)), chain(("a", "Linear", 4, "a", {"role": "attention"})), ("A", "B")
+    )
+    assert reasons(view)["a"] == "its logits: attention logits in one model and not in the other"
     view, other = correspond(with_logits, with_logits, ("A", "B"))
     assert names(view, other)["a logits"] == "a logits"
 

@@ -30,7 +30,7 @@ def normal(seed, samples, channels=6):
     return np.random.default_rng(seed).normal(size=(samples, channels))
 
 
-@pytest.mark.parametrize(("mine", "yours"), [(40, 25), (30, 90)])
+@pytest.mark.parametrize(("mine", "yours"), [(40, 25), (30, 90), (8, 6)])
 def test_the_interval_of_a_difference_of_means_is_that_of_welch(mine, yours):
     a, b = normal(0, mine, 1), normal(1, yours, 1) * 3 + 1
     one, other = summary(a, mine), summary(b, yours, first=1000)
