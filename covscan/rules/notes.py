@@ -24,8 +24,8 @@ NO_ADVICE = {
 GAIN = (
     "Suggestions rest on forward evidence alone, which ranks places moderately: over 65 small networks with measured "
     "gains the rank correlation was 0.58, little better than that of depth alone. With --loss and --target covscan "
-    "tries each place instead (0.81). What can be gained is speed and stability of optimization at a re-tuned learning rate, "
-    "not generalization; BatchNorm also regularizes and couples the samples of a batch."
+    "tries each place instead (0.81). What can be gained is speed and stability of optimization at a re-tuned "
+    "learning rate, not generalization; BatchNorm also regularizes and couples the samples of a batch."
 )
 TRIED = (
     "Gains are changes of the area under the training loss in short trainings, each arm at its best learning rate: "
