@@ -270,7 +270,7 @@ def _check(bench: Bench, nonfinite: int) -> None:
             raise UsageError(
                 "cannot-train",
                 f"a training step raised {describe_error(error)}",
-                hint="check --loss, --target and --train-batch-size, or use --evidence forward",
+                hint="check --loss and --target, and --train-batch-size, or use --evidence forward",
             ) from error
     if not finite:
         raise UsageError(
