@@ -211,7 +211,9 @@ class SameAs(Struct, frozen=True, kw_only=True):
 class SourceLine(Struct, frozen=True, kw_only=True):
     """Where the user's code makes a module."""
 
-    file: Annotated[str, Meta(description="relative to the repository or the working folder, with forward slashes")]
+    file: Annotated[
+        str, Meta(description="relative to the repository, with forward slashes; the bare name outside of any")
+    ]
     line: Annotated[int, Meta(description="from 1")]
 
 

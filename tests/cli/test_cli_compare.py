@@ -63,7 +63,8 @@ def test_a_finding_fails_a_comparison_as_it_fails_a_series(covscan, both):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["diff"], ["error[two-models]", "0 named", "error[no-data]"]),
+        (["diff"], ["error[two-sides]", "0 named"]),
+        (["diff", "a.pt", "b.pt"], ["error[no-data]"]),
         (["diff", "a.pt", "--data", "x"], ["1 named: a.pt"]),
         (["diff", "a", "b", "c", "--data", "x"], ["3 named: a, b, c"]),
         ([*DIFF, "--model-b-arg", "a=1"], ["--model-b-arg belongs to --model-b"]),
