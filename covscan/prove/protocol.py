@@ -76,11 +76,13 @@ class Outcome:
         return tuple(sum(weights[rung] * self.areas[rung][seed] for rung in weights) / whole for seed in seeds)
 
 
-def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int, full: int = 0) -> Outcome:
+def measure(
+    bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int, full: int = 0, also: int | None = None
+) -> Outcome:
     """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there.
 
-    Beyond them only as long as the bench affords it. Areas are those of a training of ``full`` steps where that is
-    longer (``covscan.prove.gains.area``).
+    Beyond them only as long as the bench affords it, and then at the rung ``also``, be it far away. Areas are those of a
+    training of ``full`` steps where that is longer (``covscan.prove.gains.area``).
     """
     starts = tuple(bench.initial_loss(seed) for seed in range(seeds))
     curves: dict[int, tuple[Curve, ...]] = {}
@@ -103,6 +105,8 @@ def measure(bench: Bench, arm: Arm, ladder: Ladder, seeds: int, steps: int, full
             climb(best - 1)
         else:
             break
+    if also is not None and also not in areas and bench.affords(seeds * steps):
+        climb(also)
     return Outcome(arm, dict(sorted(curves.items())), dict(sorted(areas.items())), starts)
 
 

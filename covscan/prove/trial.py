@@ -111,7 +111,7 @@ def run_trial(
         kept = kept[: each.places]
         bench.reserved -= len(ladder.rungs) * each.seeds * each.steps
         base = measure(bench, AS_IT_IS, ladder, each.seeds, each.steps, FULL)
-        outcomes = {one: _train(bench, Arm((one,)), base, ladder, each) for one in kept}
+        outcomes = {one: _train(bench, Arm((one,)), base, ladder, each, at_rate=rate is not None) for one in kept}
         kept.sort(key=lambda one: -outlook(base, outcomes[one]))
         last_round = each is rounds[-1]
         if last_round:
@@ -131,11 +131,14 @@ def run_trial(
     )
 
 
-def _train(bench: Bench, arm: Arm, base: Outcome, ladder: Ladder, each: Round) -> Outcome:
-    """An arm at the rates around the best one without a normalization, and further on where they lead."""
+def _train(bench: Bench, arm: Arm, base: Outcome, ladder: Ladder, each: Round, *, at_rate: bool = False) -> Outcome:
+    """An arm at the rates around the best one without a normalization, further on where they lead, and at rung 0.
+
+    That is the user's own rate; it is tried where it is known, ``at_rate``, and the budget allows.
+    """
     around = replace(ladder, rungs=(base.best - 1, base.best, base.best + 1))
     bench.reserved = max(0, bench.reserved - _least_of_an_arm(each))
-    return measure(bench, arm, around, each.seeds, each.steps, FULL)
+    return measure(bench, arm, around, each.seeds, each.steps, FULL, also=0 if at_rate else None)
 
 
 def _with_other_kinds(

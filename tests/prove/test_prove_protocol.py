@@ -52,6 +52,17 @@ def test_the_ladder_ends_where_its_reach_ends():
     assert max(measure(falling, AS_IT_IS, ladder, 1, 2).areas) == 3
 
 
+def test_a_rung_that_is_asked_for_is_tried_where_it_can_be_afforded():
+    ladder = Ladder(1.0, (3, 4, 5), reach=1)
+    bench = Landscape({0: 9.0, 3: 2.0, 4: 1.0, 5: 3.0}, ladder)
+    assert list(measure(bench, AS_IT_IS, ladder, 2, 2, also=0).areas) == [0, 3, 4, 5]
+    bench.asked.clear()
+    assert list(measure(bench, AS_IT_IS, ladder, 2, 2, also=4).areas) == [3, 4, 5]
+    assert len(bench.asked) == 2 * 3
+    bench.affords = lambda steps: False
+    assert list(measure(bench, AS_IT_IS, ladder, 2, 2, also=0).areas) == [3, 4, 5]
+
+
 def test_each_seed_counts_at_the_rung_that_the_others_find_best():
     found = outcome({0: (1.0, 2.0, 2.0), 1: (5.0, 1.5, 1.5)})
     assert found.chosen() == (5.0, 2.0, 2.0)
