@@ -81,8 +81,8 @@ def measure(
 ) -> Outcome:
     """Train an arm at every rung of the ladder, and beyond its ends where the best one lies there.
 
-    Beyond them only as long as the bench affords it, and then at the rung ``also``, be it far away. Areas are those of a
-    training of ``full`` steps where that is longer (``covscan.prove.gains.area``).
+    Beyond them only as long as the bench affords it, and then at the rung ``also``, be it far away. Areas are those of
+    a training of ``full`` steps where that is longer (``covscan.prove.gains.area``).
     """
     starts = tuple(bench.initial_loss(seed) for seed in range(seeds))
     curves: dict[int, tuple[Curve, ...]] = {}
