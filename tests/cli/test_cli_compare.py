@@ -126,6 +126,30 @@ def test_a_shift_of_the_data_is_told_by_a_process(run_covscan, digits, shifted, 
     assert "No site moved by more than sampling noise" in quiet.stdout
 
 
+def test_a_gate_holds_two_data_sets_to_a_limit_of_the_configuration(run_covscan, digits, shifted, tmp_path):
+    (tmp_path / "covscan.toml").write_text(
+        f"""
+        model = "{digits.as_posix()}/nets.py:batchnorm"
+        checkpoints = ["{digits.as_posix()}/batchnorm/step-20000.pt"]
+        reference-data = "{shifted.as_posix()}/train.npz"
+        data = "{shifted.as_posix()}/production.npz"
+        target = "y"
+        [budgets.data-shift]
+        measure = "gaussian_w2"
+        sites = ["fc1"]
+        max = 0.05
+        """,
+        encoding="utf-8",
+    )
+    config = ("--config", tmp_path / "covscan.toml", "-q")
+    failed = run_covscan("check", *config)
+    assert failed.returncode == 1, failed.stderr
+    assert "Gate: failed" in failed.stdout
+    assert "from train.npz to production.npz, beyond" in failed.stdout
+    passed = run_covscan("check", *config, "--data", shifted / "other.npz")
+    assert passed.returncode == 0, passed.stdout
+
+
 def test_training_has_no_place_between_two_data_sets(run_covscan, digits, shifted):
     found = run_covscan(
         "analyze", "--model", f"{digits}/nets.py:plain", "--reference-data", shifted / "train.npz", "--data",
@@ -157,6 +181,14 @@ def test_two_models_are_compared_by_a_process(run_covscan, conv_net, tmp_path):
     jsonschema.validate(report, schema())
     assert report["comparison"]["kind"] == "models"
     assert all(abs(s["measures"]["gaussian_w2"]["value"]) < 1e-4 for s in report["shifts"])
+
+
+def test_models_that_differ_can_end_with_one(run_covscan, conv_net):
+    words = ("diff", "--data", f"{conv_net}/sample.npz", "--target", "label", "--samples", "96", "--exit-code", "-q")
+    alike = run_covscan(*words, f"{conv_net}/epoch10.onnx", f"{conv_net}/epoch10.onnx")
+    assert alike.returncode == 0, alike.stdout + alike.stderr
+    differing = run_covscan(*words, f"{conv_net}/epoch0.onnx", f"{conv_net}/epoch10.onnx")
+    assert differing.returncode == 1, differing.stderr
 
 
 def test_models_without_a_common_site_are_inconclusive(run_covscan, conv_net, tmp_path):

@@ -1,5 +1,6 @@
 """Budgets measured from a report leave headroom above it, and are left out where nothing can be said."""
 
+import datetime as dt
 import math
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from covscan.config.policy import Budget
+from covscan.config.policy import Budget, Policy
+from covscan.gate import judge
 from covscan.gate.measured import MARGIN, how, measured, measured_budgets, round_up
 from covscan.report import read
 from covscan.report.types import Finding
@@ -167,3 +169,12 @@ def test_rounding_up(value, expected):
 def test_rounding_up_never_goes_below_nor_far_above(value):
     assert value * (1 - 1e-11) <= round_up(value) <= value * 1.1 * (1 + 1e-9)
     assert math.isfinite(round_up(value))
+
+
+@pytest.mark.parametrize("name", ["digits-sigmoid/report-plain", "digits-sigmoid/report-batchnorm", "conv-onnx/report"])
+def test_a_report_meets_the_budgets_that_were_measured_from_it(samples, name):
+    report = read(samples / f"{name}.json")
+    budgets = tuple(measured_budgets(report).items())
+    judged = judge(report, Policy(preset="none", budgets=budgets, fail_on="never"), dt.date(2026, 1, 1))
+    assert budgets
+    assert {each.outcome for each in judged.gate.budgets} == {"met"}
