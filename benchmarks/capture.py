@@ -28,7 +28,7 @@ from torch import nn
 
 from covscan.capture.recorder import SummaryRecorder
 from covscan.capture.torch_backend import TorchBackend
-from covscan.capture.types import Network
+from covscan.capture.types import Network, Reference
 from covscan.config import Settings
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint, Series
@@ -131,10 +131,11 @@ class Bench:
 
     def captured(self, *, references: int) -> None:
         *earlier, last = self.source.series.checkpoints
+        replayed = tuple(Reference(each.id, each, self.backend) for each in earlier[:references])
         recorder = SummaryRecorder(self.network, self.samples, seed=0)
         # As the pipeline does: numpy's second thread would go on spinning while torch computes.
         with threadpool_limits(1, user_api="blas"):
-            self.backend.measure(last, self.network, self.samples.batches(), recorder, tuple(earlier[:references]))
+            self.backend.measure(last, self.network, self.samples.batches(), recorder, replayed)
         assert len(recorder.summary().sites) == len(self.network.measured()), "a site was lost on the way"
 
 
