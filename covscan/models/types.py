@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     import onnx
     import torch
 
-Engine = Literal["torch", "torchscript", "onnx"]
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

@@ -13,7 +13,6 @@ from covscan.surgery.layers import EPS, Standardization
 from covscan.surgery.types import Insertion, per_channel
 from covscan.surgery.wrappers import exchanged
 
-Builder = Callable[[Insertion], nn.Module]
 Seen = Callable[[Insertion, torch.Tensor], torch.Tensor | None]
 
 
