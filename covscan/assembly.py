@@ -1,17 +1,16 @@
 """Turning what was measured into the report's records, one column at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from covscan.capture.torch_modules import is_rectifier
 from covscan.capture.types import Network, SiteKey
 from covscan.capture.types import Site as TappedSite
 from covscan.comparison import Columns
 from covscan.config import Settings
-from covscan.engine.series import AT_AN_INPUT, SiteShift, Step, all_sites, no_excess
+from covscan.engine.series import SiteShift, Step, all_sites
+from covscan.engine.shifts import AT_AN_INPUT, no_excess
 from covscan.engine.subjects import Subject
-from covscan.measures.describe import describe, per_channel
 from covscan.measures.result import Result
 from covscan.report import types as records
 from covscan.rules import judge
@@ -50,23 +49,19 @@ class Assembly:
 
     def add(self, step: Step) -> None:
         """Describe one subject; its summaries are not kept."""
-        measured, subject = step.measured, step.subject
+        facts, subject = step.facts, step.subject
         name = subject.id
-        self._networks.append(measured.network)
-        for site in measured.network.measured():
-            kept = measured.summary.sites.get(site.key)
-            if kept is not None:
-                fields = describe(kept, rectified=_rectified(site), saturating=site.saturation is not None)
-                extra = per_channel(kept) if self._settings.per_channel else {}
-                self._statistics.setdefault(site.key, {})[name] = _statistics(fields, extra)
+        self._networks.append(facts.network)
+        for key, site in facts.sites:
+            self._statistics.setdefault(key, {})[name] = _statistics(site.fields, site.channels)
         self._skipped += [
-            records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in measured.summary.skipped
+            records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in facts.skipped
         ]
-        self._norms[name] = measured.norms
+        self._norms[name] = facts.norms
         if not any(subject.has_weights_of(other) for other in self._seen):
-            self._weights_nonfinite[name] = measured.weights_nonfinite
+            self._weights_nonfinite[name] = facts.weights_nonfinite
         if subject.view is not None:
-            own = (*measured.network.skipped, *subject.view.unmapped)
+            own = (*facts.network.skipped, *subject.view.unmapped)
             self._skipped += [records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in own]
         self._seen.append(subject)
         self._shifts += step.shifts
@@ -207,11 +202,7 @@ def _seen_from(site: records.Site, measures: dict[str, Result]) -> dict[str, Res
     return measures | no_excess(AT_AN_INPUT) if site.same_as else measures
 
 
-def _rectified(site: TappedSite) -> bool:
-    return site.key.position == "output" and is_rectifier(site.type)
-
-
-def _statistics(fields: dict[str, Any], extra: dict[str, Any]) -> records.Statistics:
+def _statistics(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> records.Statistics:
     known: dict[str, Any] = {name: fields.get(name) for name in _FIELDS if name not in _OPTIONAL}
     return records.Statistics(**known, **extra)
 

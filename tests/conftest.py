@@ -15,6 +15,9 @@ ROOT = Path(__file__).parent.parent
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# What a test measures is measured; the tests of the cache give it a folder and a size of their own.
+os.environ["COVSCAN_CACHE_SIZE"] = "0"
+
 settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
 settings.register_profile(
     "fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covscan.capture.reading import Reader
-from covscan.capture.types import Rows
+from covscan.capture.reading import Reader, on_device, read_rows
+from covscan.capture.types import RemoteRows, Rows
 
 if TYPE_CHECKING:
     import torch
@@ -25,18 +25,20 @@ class Logits:
         self._query, self._key, self._mask, self._causal, self._scale = query, key, mask, causal, scale
         self.shape = (query.shape[0], query.shape[1], query.shape[2], key.shape[2])  # (samples, heads, queries, keys)
 
-    def rows(self, reader: Reader) -> Rows:
+    def rows(self, reader: Reader) -> Rows | RemoteRows:
         """Per sample, read query position and head, the largest |logit| over the keys that it may attend to."""
         import torch
 
         sample, position = reader.places(self.shape[2])
-        values = np.zeros((len(sample), self.shape[1]), np.float32)
-        queries = torch.from_numpy(position).to(self._query.device)
+        queries = on_device(position, self._query.device)
         starts = np.searchsorted(sample, np.arange(self.shape[0] + 1))
-        for number, (start, end) in enumerate(itertools.pairwise(starts.tolist())):
-            if start < end:
-                values[start:end] = self._largest(number, queries[start:end]).T.cpu().numpy()
-        return Rows(values=values, sample=sample, position=position)
+        parts = [
+            self._largest(number, queries[start:end]).T
+            for number, (start, end) in enumerate(itertools.pairwise(starts.tolist()))
+            if start < end
+        ]
+        read = torch.cat(parts) if parts else torch.zeros(0, self.shape[1], device=self._query.device)
+        return read_rows(read, sample, position)
 
     def _largest(self, sample: int, queries: "torch.Tensor") -> "torch.Tensor":
         """(heads, read) of one sample."""
@@ -67,16 +69,17 @@ class Scores:
         self._scores = scores.reshape(samples, heads, *scores.shape[-2:])
         self.shape = tuple(self._scores.shape)
 
-    def rows(self, reader: Reader) -> Rows:
+    def rows(self, reader: Reader) -> Rows | RemoteRows:
         """Per sample, read query position and head, the largest |logit| over the keys that it may attend to."""
         import torch
 
         sample, position = reader.places(self.shape[2])
-        places = (torch.from_numpy(sample), slice(None), torch.from_numpy(position))
+        device = self._scores.device
+        places = (on_device(sample, device), slice(None), on_device(position, device))
         taken = self._scores[places].float()  # (rows, heads, keys)
         allowed = taken.isnan() | (taken > _MASKED)
         largest = torch.where(allowed, taken.abs(), torch.zeros_like(taken)).amax(dim=-1)
-        return Rows(values=largest.cpu().numpy(), sample=sample, position=position)
+        return read_rows(largest, sample, position)
 
 
 Seen = Callable[[Logits | Scores], None]

@@ -28,7 +28,9 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
     value = _trimmed(value, layout, chunk)
     if not value.flags.writeable:
         value = value.copy()
-    return reader.rows(torch.from_numpy(value), layout)
+    rows = reader.rows(torch.from_numpy(value), layout)
+    assert isinstance(rows, Rows)  # ONNX Runtime gives arrays
+    return rows
 
 
 def joined(parts: list[tuple[int, Rows]]) -> Rows:

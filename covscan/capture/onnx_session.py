@@ -12,6 +12,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from covscan.capture.onnx_constants import Array, is_external, map_tensor
+from covscan.capture.threads import asked_threads
 from covscan.errors import UsageError
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
@@ -69,6 +70,7 @@ def open_session(
     if as_written:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    options.intra_op_num_threads = asked_threads() or 0
     options.add_session_config_entry(_FOLDER, str(path.parent.resolve()))
     mapped = _map_initializers(model, path.parent)
     if mapped:

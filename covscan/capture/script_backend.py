@@ -84,6 +84,7 @@ class ScriptBackend:
             for batch in batches:
                 tap.begin(batch)
                 self._forward(program, checkpoint, batch, tap)
+                tap.end()
         tap.close()
 
     def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:

@@ -12,7 +12,8 @@ from covscan.capture.script_calls import Values, logits_of
 from covscan.capture.script_graph import Call
 from covscan.capture.script_program import ScriptProgram
 from covscan.capture.tensors import first_tensor
-from covscan.capture.types import Network, Recorder, Rows, Site, SiteKey
+from covscan.capture.transfer import Gathering
+from covscan.capture.types import Network, Recorder, RemoteRows, Rows, Site, SiteKey
 from covscan.config.settings import Settings
 from covscan.data.types import Batch
 
@@ -34,7 +35,7 @@ class ScriptTap:
         settings: Settings,
         references: Mapping[str, ScriptProgram],
     ) -> None:
-        self._recorder, self._settings, self._references = recorder, settings, references
+        self._recorder, self._settings, self._references = Gathering(recorder), settings, references
         self._wanted: dict[SiteKey, Site] = {site.key: site for site in network.measured()}
         self._fired: set[SiteKey] = set()
         self._work: dict[str, int] = {}
@@ -46,6 +47,10 @@ class ScriptTap:
         self._batch = batch
         self._reader = Reader(batch, self._settings.positions, self._settings.seed)
         self._waiting.clear()
+
+    def end(self) -> None:
+        """Finish one batch."""
+        self._recorder.end()
 
     def close(self) -> None:
         """Note the sites that never came by."""
@@ -87,7 +92,7 @@ class ScriptTap:
         else:
             self._recorder.record(key, logits.rows(self._reader), self._batch)
 
-    def _read(self, key: SiteKey, values: Values) -> Rows | None:
+    def _read(self, key: SiteKey, values: Values) -> Rows | RemoteRows | None:
         site = self._wanted.get(key)
         if site is None:
             return None
@@ -101,7 +106,7 @@ class ScriptTap:
         self._recorder.record(key, rows, self._batch)
         return rows
 
-    def _rows(self, tensor: torch.Tensor | None, site: Site) -> Rows:
+    def _rows(self, tensor: torch.Tensor | None, site: Site) -> Rows | RemoteRows:
         if tensor is None:
             raise UnreadableError("holds no tensor in a later batch")
         if tensor.ndim != len(site.shape):

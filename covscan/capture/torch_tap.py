@@ -10,7 +10,19 @@ from covscan.capture.attention import Logits, Scores, watching_attention
 from covscan.capture.reading import Reader, UnreadableError
 from covscan.capture.sequences import readable
 from covscan.capture.torch_plan import own_parameters
-from covscan.capture.types import Layout, Network, Recorder, Reference, Rows, Site, SiteKey, base_name, call_name
+from covscan.capture.transfer import Gathering
+from covscan.capture.types import (
+    Layout,
+    Network,
+    Recorder,
+    Reference,
+    RemoteRows,
+    Rows,
+    Site,
+    SiteKey,
+    base_name,
+    call_name,
+)
 from covscan.config import Settings
 from covscan.data.types import Batch
 
@@ -34,7 +46,7 @@ class Tap:
         settings: Settings,
         references: Sequence[Reference],
     ) -> None:
-        self._model, self._recorder, self._settings = model, recorder, settings
+        self._model, self._recorder, self._settings = model, Gathering(recorder), settings
         self._wanted: dict[str, dict[SiteKey, Site]] = defaultdict(dict)
         for site in network.measured():
             self._wanted[base_name(site.key.site)][site.key] = site
@@ -73,6 +85,7 @@ class Tap:
 
     def end(self) -> None:
         """Finish one batch."""
+        self._recorder.end()
         if self._attention and self._attended != len(self._attention):
             found = f"{self._attended} attentions ran where {len(self._attention)} did at first"
             for key in self._attention:
@@ -105,7 +118,7 @@ class Tap:
 
         return leave
 
-    def _read(self, key: SiteKey, base: str, *values: Any) -> Rows | None:
+    def _read(self, key: SiteKey, base: str, *values: Any) -> Rows | RemoteRows | None:
         site = self._wanted[base].get(key)
         if site is None:
             return None
@@ -119,7 +132,7 @@ class Tap:
         self._recorder.record(key, rows, self._batch)
         return rows
 
-    def _rows(self, values: tuple[Any, ...], layout: Layout) -> Rows:
+    def _rows(self, values: tuple[Any, ...], layout: Layout) -> Rows | RemoteRows:
         found = readable(*values)
         if found is None:
             raise UnreadableError("holds no tensor in a later batch")
@@ -169,7 +182,7 @@ class Tap:
         positions = math.prod(int(size) for axis, size in enumerate(site.shape) if axis not in taken)
         return positions * site.layout.folded * sum(weight.numel() for weight in weights.values())
 
-    def _replay(self, name: str, module: "torch.nn.Module", args: Any, kwargs: Any, actual: Rows) -> None:
+    def _replay(self, name: str, module: "torch.nn.Module", args: Any, kwargs: Any, actual: Rows | RemoteRows) -> None:
         import torch
 
         own = own_parameters(module)

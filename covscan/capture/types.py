@@ -171,6 +171,15 @@ class Rows:
     position: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteRows:
+    """Rows that lie on a device until the end of the batch."""
+
+    values: "torch.Tensor"
+    sample: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+
+
 class Recorder(Protocol):
     """Takes what a back end reads."""
 

@@ -94,6 +94,9 @@ def analyze(
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
     per_channel: options.PerChannel = False,
+    jobs: options.Jobs = DEFAULTS.jobs,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
     form: options.Format = "text",
     output: options.Outputs = None,
     fail_on: options.FailOn = "never",
@@ -161,6 +164,9 @@ def check(
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
     per_channel: options.PerChannel = False,
+    jobs: options.Jobs = DEFAULTS.jobs,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
     form: options.Format = "text",
     output: options.Outputs = None,
     quiet: options.Quiet = False,
@@ -251,6 +257,9 @@ def diff(
     sites: options.Sites = None,
     exclude: options.Exclude = None,
     per_channel: options.PerChannel = False,
+    jobs: options.Jobs = DEFAULTS.jobs,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
     form: options.Format = "text",
     output: options.Outputs = None,
     fail_on: options.FailOn = "never",
@@ -390,6 +399,9 @@ def init(
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
     per_channel: options.PerChannel = False,
+    jobs: options.Jobs = DEFAULTS.jobs,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
     quiet: options.Quiet = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
@@ -451,6 +463,9 @@ def config(
     trial_steps: options.TrialSteps = None,
     train_samples: options.TrainSamples = DEFAULTS.train_samples,
     per_channel: options.PerChannel = False,
+    jobs: options.Jobs = DEFAULTS.jobs,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
     config: options.ConfigPath = None,
     no_config: options.NoConfig = False,
 ) -> None:
@@ -459,6 +474,18 @@ def config(
     from covscan.cli.values import given
 
     raise typer.Exit(run(context.params, given(context)))
+
+
+@app.command(cls=GroupedCommand, short_help="Show what was measured before and is kept, or remove it.")
+def cache(clear: options.Clear = False, form: options.ShortFormat = "text") -> None:
+    """Show where measurements are kept and how much there is; --clear removes them.
+
+    A rerun, a run with one more checkpoint or a check after analyze measures only what is new. What is kept is found by
+    the content of the checkpoint, the data, the code of the model and the settings, so that it is never out of date.
+    """
+    from covscan.cli.cache import run
+
+    raise typer.Exit(run(clear=clear, form=form))
 
 
 @app.command(cls=GroupedCommand, short_help="Show what is installed and which devices there are.")

@@ -7,6 +7,7 @@ import typer
 from covscan.render import FORMATS
 
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
+COMPUTING = "Computing"
 NORMALIZATION, VERDICT, BASELINE = "Normalization", "Verdict", "Baseline"
 
 Checkpoints = Annotated[
@@ -163,6 +164,37 @@ PerChannel = Annotated[
     bool,
     typer.Option("--per-channel", rich_help_panel=MEASUREMENT, help="Write per-channel statistics to the JSON report."),
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        rich_help_panel=COMPUTING,
+        help="Measure so many checkpoints at once, each in a process of its own. The report is the same.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        rich_help_panel=COMPUTING,
+        help="Threads that compute in each process; without it one for each core. Sums round by it, in the last "
+        "digits.",
+    ),
+]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        rich_help_panel=COMPUTING,
+        help="Keep what was measured, and measure only what is new. See 'covscan cache'.",
+    ),
+]
+Clear = Annotated[bool, typer.Option("--clear", help="Remove everything that is kept.")]
 ConfigPath = Annotated[
     str | None,
     typer.Option(

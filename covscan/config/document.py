@@ -89,6 +89,13 @@ class Measurement(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unkn
     per_channel: Annotated[bool | UnsetType, Meta(description="write per-channel statistics to the JSON report")] = (
         UNSET
     )
+    jobs: Annotated[
+        Count | UnsetType, Meta(description="checkpoints measured at once, each in a process of its own")
+    ] = UNSET
+    threads: Annotated[
+        Count | UnsetType, Meta(description="threads that compute in each process; one for each core without it")
+    ] = UNSET
+    cache: Annotated[bool | UnsetType, Meta(description="keep what was measured, and measure only what is new")] = UNSET
 
 
 class Document(Measurement, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

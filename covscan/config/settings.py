@@ -54,3 +54,9 @@ class Settings:
     """At most this many samples are held for short trainings."""
     per_channel: bool = False
     """Write per-channel statistics into the report as well."""
+    cache: bool = True
+    """Take what was measured before from the cache on disk, and keep what is new there."""
+    jobs: int = 1
+    """Checkpoints measured at the same time, each in a process of its own."""
+    threads: int | None = None
+    """Threads that compute in each process; None takes one for each core. Sums round by it, in the last digits."""

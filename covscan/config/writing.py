@@ -29,9 +29,10 @@ EXAMPLES: dict[str, Any] = {
     "lr": 0.001,
     "evidence": "forward",
     "trial-steps": 2000,
+    "threads": 4,
 }
 """What stands behind the # of a key that nobody gave and that has no default."""
-GROUPS = {"data", "device", "loss"}
+GROUPS = {"data", "device", "loss", "jobs"}
 """Keys that an empty line sets off from those before."""
 CHECK_EXAMPLES: dict[str, Any] = {
     "preset": "standard",

@@ -1,6 +1,6 @@
 """What is measured as one column of a report: a checkpoint of some source, run by some back end on some samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from covscan.capture.recorder import SummaryRecorder
@@ -8,10 +8,9 @@ from covscan.capture.types import Backend, Network, Reference
 from covscan.config import Settings
 from covscan.config.progress import Progress
 from covscan.data.types import Batch, Samples
-from covscan.engine.measured import Measured
+from covscan.engine.captured import Captured
 from covscan.engine.selection import select_sites
 from covscan.engine.views import View
-from covscan.measures.compare import noise_floors
 from covscan.measures.movement import nonfinite_weights
 from covscan.measures.norms import norm_evidence
 from covscan.models.types import Checkpoint, Source
@@ -51,28 +50,21 @@ def plan_network(subject: Subject, settings: Settings) -> Network:
     return select_sites(subject.backend.plan(subject.checkpoint, batch), settings.sites, settings.exclude)
 
 
-def measure(subject: Subject, earlier: tuple[Subject, ...], settings: Settings, progress: Progress) -> Measured:
+def capture(subject: Subject, earlier: Sequence[Subject], settings: Settings, progress: Progress) -> Captured:
     """Run a subject's samples through it; ``earlier`` are those whose weights its layers are replayed with."""
     network = plan_network(subject, settings)
     recorder = SummaryRecorder(network, subject.samples, settings.seed)
     names = {} if subject.view is None else subject.view.calls
-    references = tuple(
-        Reference(other.id, other.checkpoint, other.backend, names) for other in earlier if subject.can_replay(other)
-    )
+    references = tuple(Reference(other.id, other.checkpoint, other.backend, names) for other in earlier)
     batches = _counted(subject.samples, progress)
     subject.backend.measure(subject.checkpoint, network, batches, recorder, references)
     summary = recorder.summary()
     weights = subject.backend.weights(subject.checkpoint)
     norms = subject.backend.norms(subject.checkpoint, network)
-    measured = Measured(
-        network,
-        summary,
-        {key: noise_floors(kept, settings.seed, paired=subject.paired) for key, kept in summary.sites.items()},
-        weights,
-        norm_evidence(network, norms, summary.sites, weights),
-        nonfinite_weights(weights),
+    captured = Captured(
+        network, summary, norm_evidence(network, norms, summary.sites, weights), nonfinite_weights(weights)
     )
-    return measured.renamed(subject.view) if subject.view is not None and subject.view.renames else measured
+    return captured.renamed(subject.view) if subject.view is not None and subject.view.renames else captured
 
 
 def _counted(samples: Samples, progress: Progress) -> Iterator[Batch]:

@@ -15,9 +15,8 @@ from covscan.measures.moments import MomentPair, gaussian_w2
 from covscan.measures.replicates import FEWEST_GROUPS, groups_of
 from covscan.measures.result import Result, judge
 from covscan.measures.sampling import Sampling, sampling_of
-from covscan.measures.views import distribution_pair, geometry_pair, half_moment_pair, moment_pair, row_pair
+from covscan.measures.views import Kept, distribution_pair, geometry_pair, half_moment_pair, moment_pair, row_pair
 from covscan.registry import resolve
-from covscan.stats import SiteSummary
 
 Float64 = npt.NDArray[np.float64]
 Noise = Mapping[str, float]
@@ -52,13 +51,14 @@ def family(name: Family) -> dict[str, Callable[[Any], Float64]]:
     return {measure: resolve(spec.target) for measure, spec in MEASURES.items() if spec.family == name}
 
 
-def noise_floors(summary: SiteSummary, seed: int, *, paired: bool = True) -> dict[str, float]:
+def noise_floors(kept: Kept, seed: int, *, paired: bool = True) -> dict[str, float]:
     """95th percentile of each measure between random halves of one side's samples; ``paired`` see ``compare``.
 
     64 draws for moments, 16 for what needs the rows. Empty where there are fewer than four blocks of samples.
     ``linear_cka_distance`` compares the same samples, so it has no such floor: see ``compare``.
     """
     floors: dict[str, float] = {}
+    summary = kept.summary
     present = summary.moments.count.sum(axis=1) > 0
     groups = groups_of(present, _MOMENT_GROUPS)
     if groups.count < FEWEST_GROUPS:
@@ -69,7 +69,7 @@ def noise_floors(summary: SiteSummary, seed: int, *, paired: bool = True) -> dic
         floors |= {name: _high(measure(moments)) for name, measure in family("moments").items()}
     few = groups_of(present, _ROW_GROUPS)
     first, second = few.halves(_ROW_DRAWS, seed)
-    rows = row_pair(summary.rows, summary.rows, paired=True)
+    rows = row_pair(kept, kept, paired=True)
     sorted_rows = distribution_pair(rows, first, second)
     if sorted_rows is not None:
         floors |= {name: _high(measure(sorted_rows)) for name, measure in family("distribution").items()}
@@ -88,9 +88,7 @@ def _high(values: Float64) -> float:
     return float(np.quantile(np.abs(values), 0.95))
 
 
-def compare(
-    a: SiteSummary, b: SiteSummary, noise_a: Noise, noise_b: Noise, seed: int, *, paired: bool = True
-) -> Comparison:
+def compare(a: Kept, b: Kept, noise_a: Noise, noise_b: Noise, seed: int, *, paired: bool = True) -> Comparison:
     """Every measure of moments, distributions and geometry from side ``a`` to side ``b``.
 
     ``paired`` says that both saw the same samples: chance is then one jackknife of the differences. Where each saw
@@ -98,12 +96,13 @@ def compare(
     two random disjoint draws of 256 digits ``gaussian_w2`` was significant at 1 of 3,000 sites of two small networks
     (100 pairs of draws each), and no other measure at any.
     """
-    if a.channels != b.channels:
-        reason = f"{a.channels} channels on one side and {b.channels} on the other"
+    one, other = a.summary, b.summary
+    if one.channels != other.channels:
+        reason = f"{one.channels} channels on one side and {other.channels} on the other"
         return Comparison({name: Result.missing(reason) for name in _measured()}, None, None)
     noise = {name: max(noise_a[name], noise_b[name]) for name in noise_a.keys() & noise_b.keys()}
-    sampling = sampling_of(a, b, _MOMENT_GROUPS, paired=paired)
-    pair = moment_pair(a, b, sampling)
+    sampling = sampling_of(one, other, _MOMENT_GROUPS, paired=paired)
+    pair = moment_pair(one, other, sampling)
     results = _by_moments(pair, sampling, noise) | _by_rows(a, b, noise, seed, paired)
     return Comparison(
         {name: results[name] for name in _measured()},
@@ -125,10 +124,10 @@ def _by_moments(pair: MomentPair, sampling: Sampling, noise: Noise) -> dict[str,
     }
 
 
-def _by_rows(a: SiteSummary, b: SiteSummary, noise: Noise, seed: int, paired: bool) -> dict[str, Result]:
-    sampling = sampling_of(a, b, _ROW_GROUPS, paired=paired)
+def _by_rows(a: Kept, b: Kept, noise: Noise, seed: int, paired: bool) -> dict[str, Result]:
+    sampling = sampling_of(a.summary, b.summary, _ROW_GROUPS, paired=paired)
     weights = sampling.weights()
-    rows = row_pair(a.rows, b.rows, paired=paired)
+    rows = row_pair(a, b, paired=paired)
     results: dict[str, Result] = {}
     pair = distribution_pair(rows, *weights)
     for name, measure in family("distribution").items():

@@ -35,13 +35,22 @@ def unbiased_hsic(k: Float64, m: Float64, take: Float64) -> Float64:
     For K = M of a linear kernel it estimates tr(S^2) of the covariance S without bias.
     """
     n = take.sum(axis=1)
-    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    rows_k, rows_m = take @ k, take @ m  # (replicates, rows) sums over the taken columns
+    same = m is k
+    k = _hollow(k)
+    rows_k = take @ k  # (replicates, rows) sums over the taken columns
+    m, rows_m = (k, rows_k) if same else (m, take @ _hollow(m))  # k * m has no diagonal either way
     trace = ((take @ (k * m)) * take).sum(axis=1)
     product = (rows_k * take).sum(axis=1) * (rows_m * take).sum(axis=1) / ((n - 1) * (n - 2))
     cross = (rows_k * rows_m * take).sum(axis=1) / (n - 2)
     hsic: Float64 = (trace + product - 2 * cross) / (n * (n - 3))
     return hsic
+
+
+def _hollow(gram: Float64) -> Float64:
+    """Without the diagonal."""
+    hollow = gram.copy()
+    np.fill_diagonal(hollow, 0.0)
+    return hollow
 
 
 def participation_ratio(k: Float64, take: Float64) -> Float64:

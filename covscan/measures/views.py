@@ -1,6 +1,7 @@
 """Cutting summaries into what the measures take: replicates of moments, of sorted samples, of Gram matrices."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from covscan.measures.geometry import GeometryPair, gram
 from covscan.measures.moments import MomentPair
 from covscan.measures.replicates import Groups, jackknife_error
 from covscan.measures.sampling import Sampling
-from covscan.stats import Moments, RowSample, SiteSummary
+from covscan.stats import Moments, SiteSummary
 
 Float64 = npt.NDArray[np.float64]
 
@@ -23,14 +24,53 @@ _SORTED_VALUES, _SORTED_CHANNELS, _SORTED_ROWS = 2**15, 64, 1024
 _GRAM_ROWS = 256
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of one side: ``values`` (rows, channels) float64, finite, and their ``block`` (rows,)."""
+
+    values: Float64
+    block: npt.NDArray[np.int64]
+
+    @cached_property
+    def gram(self) -> Float64:
+        """Gram matrix of up to 256 of the rows, over every kept channel."""
+        return gram(self.values[:_GRAM_ROWS])
+
+    @cached_property
+    def spread(self) -> Float64:
+        """(channels,) how far apart the smallest and the largest value are."""
+        spread: Float64 = np.ptp(self.values, axis=0) if len(self.values) else np.zeros(self.values.shape[1])
+        return spread
+
+
+class Kept:
+    """One side's summary of a site, and what several comparisons need of its rows, worked out once."""
+
+    def __init__(self, summary: SiteSummary) -> None:
+        self.summary = summary
+
+    @cached_property
+    def finite(self) -> npt.NDArray[np.bool_]:
+        """(rows,) which rows are finite in every channel."""
+        return np.asarray(np.isfinite(self.summary.rows.values).all(axis=1))
+
+    @cached_property
+    def whole(self) -> Part:
+        """The finite rows, in the order of their hash."""
+        return self.part(np.flatnonzero(self.finite))
+
+    def part(self, rows: npt.NDArray[np.int64]) -> Part:
+        """Some of the rows."""
+        kept = self.summary.rows
+        return Part(kept.values[rows].astype(np.float64), kept.block[rows])
+
+
 @dataclass(frozen=True, slots=True)
 class RowPair:
-    """Rows of two sides: values (rows, channels) float64 each, and their blocks (rows,); the same rows or not."""
+    """Rows of two sides, the same rows or not."""
 
-    a: Float64
-    b: Float64
-    block_a: npt.NDArray[np.int64]
-    block_b: npt.NDArray[np.int64]
+    a: Part
+    b: Part
 
 
 def variance_floor(*moments: Moments, share: float = _DEAD_SHARE) -> float:
@@ -84,39 +124,30 @@ def _squared_error(a: Moments, b: Moments, sampling: Sampling, floor: float) -> 
     return error
 
 
-def row_pair(a: RowSample, b: RowSample, *, paired: bool) -> RowPair:
+def row_pair(a: Kept, b: Kept, *, paired: bool) -> RowPair:
     """Rows that are finite in every channel, in the order of their hash: those kept on both sides, or all of each."""
     if not paired:
-        return _own_rows(a, b)
-    if np.array_equal(a.key, b.key):
-        at_a = at_b = np.arange(len(a.key))
+        return RowPair(a.whole, b.whole)
+    if np.array_equal(a.summary.rows.key, b.summary.rows.key):
+        if np.array_equal(a.finite, b.finite):
+            return RowPair(a.whole, b.whole)
+        at_a = at_b = np.arange(len(a.finite))
     else:
-        _, at_a, at_b = np.intersect1d(a.key, b.key, assume_unique=True, return_indices=True)
-    values_a, values_b = a.values[at_a].astype(np.float64), b.values[at_b].astype(np.float64)
-    finite = np.isfinite(values_a).all(axis=1) & np.isfinite(values_b).all(axis=1)
-    block = a.block[at_a][finite]
-    return RowPair(values_a[finite], values_b[finite], block, block)
-
-
-def _own_rows(a: RowSample, b: RowSample) -> RowPair:
-    finite_a, finite_b = np.isfinite(a.values).all(axis=1), np.isfinite(b.values).all(axis=1)
-    return RowPair(
-        a.values[finite_a].astype(np.float64),
-        b.values[finite_b].astype(np.float64),
-        a.block[finite_a],
-        b.block[finite_b],
-    )
+        _, at_a, at_b = np.intersect1d(a.summary.rows.key, b.summary.rows.key, assume_unique=True, return_indices=True)
+    finite = a.finite[at_a] & b.finite[at_b]
+    return RowPair(a.part(at_a[finite]), b.part(at_b[finite]))
 
 
 def distribution_pair(rows: RowPair, first: Float64, second: Float64) -> DistributionPair | None:
     """Sorted samples of up to 64 channels that vary; weights (replicates, blocks) choose the rows of either side."""
     channels = _varying(rows)
-    if not len(channels) or min(len(rows.a), len(rows.b)) < 2:
+    if not len(channels) or min(len(rows.a.values), len(rows.b.values)) < 2:
         return None
     count = int(np.clip(_SORTED_VALUES // len(channels), 1, _SORTED_ROWS))
-    a, b = rows.a[:count, channels], rows.b[:count, channels]
-    take_a = first[:, rows.block_a[:count]].astype(np.int64)
-    take_b = second[:, rows.block_b[:count]].astype(np.int64)
+    a = rows.a.values[:count, channels]
+    b = a if rows.b is rows.a else rows.b.values[:count, channels]
+    take_a = first[:, rows.a.block[:count]].astype(np.int64)
+    take_b = second[:, rows.b.block[:count]].astype(np.int64)
     if not (take_a.sum(axis=1).all() and take_b.sum(axis=1).all()):
         return None
     return pair_samples(a, b, take_a, take_b)
@@ -124,21 +155,15 @@ def distribution_pair(rows: RowPair, first: Float64, second: Float64) -> Distrib
 
 def geometry_pair(rows: RowPair, first: Float64, second: Float64) -> GeometryPair | None:
     """Gram matrices of up to 256 rows over every kept channel; None where too few rows are left."""
-    a, b = rows.a[:_GRAM_ROWS], rows.b[:_GRAM_ROWS]
-    take_a, take_b = first[:, rows.block_a[:_GRAM_ROWS]], second[:, rows.block_b[:_GRAM_ROWS]]
+    take_a, take_b = first[:, rows.a.block[:_GRAM_ROWS]], second[:, rows.b.block[:_GRAM_ROWS]]
     if min(take_a.sum(axis=1).min(), take_b.sum(axis=1).min()) < 4:
         return None
-    return GeometryPair(gram(a), gram(b), take_a, take_b)
+    return GeometryPair(rows.a.gram, rows.b.gram, take_a, take_b)
 
 
 def _varying(rows: RowPair) -> npt.NDArray[np.int64]:
-    varying = np.flatnonzero(_spread(rows.a) + _spread(rows.b) > 0)
+    varying = np.flatnonzero(rows.a.spread + rows.b.spread > 0)
     if len(varying) <= _SORTED_CHANNELS:
         return varying
     even = np.linspace(0, len(varying) - 1, _SORTED_CHANNELS).round().astype(np.int64)
     return varying[even]
-
-
-def _spread(values: Float64) -> Float64:
-    spread: Float64 = np.ptp(values, axis=0) if len(values) else np.zeros(values.shape[1])
-    return spread

@@ -1,6 +1,7 @@
 """A series of weights for the architecture of a factory."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -11,6 +12,7 @@ from covscan.errors import CovscanError, UsageError
 from covscan.models.contents import read
 from covscan.models.factory import build, name_of
 from covscan.models.formats import TITLES, Saved
+from covscan.models.identity import identity_of
 from covscan.models.loading import Loader
 from covscan.models.matching import Match
 from covscan.models.nesting import describe, main_candidate
@@ -23,8 +25,8 @@ Fallback = Callable[[Saved], dict[str, Any] | None]
 class FactorySource:
     """One module, into which the weights of each checkpoint are copied in turn.
 
-    ``notes`` are sentences for the report about what was chosen for the user. ``fallback`` may read weights
-    under the module's names where the file's own names do not fit.
+    ``notes`` are sentences for the report about what was chosen for the user. ``asked`` says how the module was built.
+    ``fallback`` may read weights under the module's names where the file's own names do not fit.
     """
 
     engine: Literal["torch"] = "torch"
@@ -37,6 +39,7 @@ class FactorySource:
         notes: list[str],
         *,
         trust: bool,
+        asked: str = "",
         fallback: Fallback | None = None,
     ) -> None:
         self.series = shelf.series
@@ -45,8 +48,14 @@ class FactorySource:
         self._shelf = shelf
         self._loader = loader
         self._trust = trust
+        self._asked = asked
         self._fallback = fallback
         self._check_all()
+
+    @cache  # noqa: B019 a source lives as long as the run
+    def identity(self) -> str | None:
+        """A digest of the architecture and its code."""
+        return identity_of(self._loader.module, self._asked)
 
     def module(self, checkpoint: Checkpoint) -> nn.Module:
         """The one module, in eval mode, with the weights of ``checkpoint``. Raises UsageError."""
@@ -85,8 +94,11 @@ def open_factory(settings: Settings, shelf: Shelf, notes: list[str]) -> FactoryS
     name = name_of(settings.model)
     module = build(settings.model, dict(settings.model_args))
     description = f"{name} with {TITLES[shelf.format]} weights"
+    asked = f"{name} {settings.model_args!r}"
     fallback = _translation(module) if shelf.format == "huggingface" else None
-    return FactorySource(shelf, Loader(module, name), description, notes, trust=settings.trust, fallback=fallback)
+    return FactorySource(
+        shelf, Loader(module, name), description, notes, trust=settings.trust, asked=asked, fallback=fallback
+    )
 
 
 def _translation(module: nn.Module) -> Fallback | None:

@@ -29,6 +29,10 @@ class OnnxFileSource:
         self.notes = notes
         self._shelf = shelf
 
+    def identity(self) -> str:
+        """The file's content decides alone."""
+        return ""
+
     def proto(self, checkpoint: Checkpoint) -> onnx.ModelProto:
         """The graph of ``checkpoint`` without its external data, whose files exist. Raises UsageError."""
         return _load(self._shelf.saved(checkpoint).path)

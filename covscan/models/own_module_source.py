@@ -8,6 +8,7 @@ from torch import nn
 
 from covscan.errors import CovscanError, UsageError
 from covscan.models.formats import Saved
+from covscan.models.identity import identity_of
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
 
@@ -15,16 +16,28 @@ _KEPT = 2  # a checkpoint and the one it is compared with
 
 
 class OwnModuleSource:
-    """Opens one module per checkpoint and keeps the last two."""
+    """Opens one module per checkpoint and keeps the last two.
+
+    ``runs_own_code`` says that the classes of the modules are not in the file but in modules that were imported.
+    """
 
     engine: Literal["torch"] = "torch"
 
-    def __init__(self, shelf: Shelf, load: Callable[[Saved], nn.Module], description: str, notes: list[str]) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        load: Callable[[Saved], nn.Module],
+        description: str,
+        notes: list[str],
+        *,
+        runs_own_code: bool = False,
+    ) -> None:
         self.series = shelf.series
         self.description = description
         self.notes = notes
         self._shelf = shelf
         self._load = load
+        self._runs_own_code = runs_own_code
         self._open: dict[str, nn.Module] = {}
         errors: list[CovscanError] = []
         for checkpoint in self.series.checkpoints:
@@ -33,6 +46,10 @@ class OwnModuleSource:
             except UsageError as error:
                 errors.append(error)
         collect_first(errors)
+
+    def identity(self) -> str | None:
+        """A digest of the code that the modules run, where it is not in their files."""
+        return identity_of(self.module(self.series.checkpoints[0]), "pickled") if self._runs_own_code else ""
 
     def module(self, checkpoint: Checkpoint) -> nn.Module:
         """The module of ``checkpoint``, on the CPU, in eval mode. Raises UsageError."""

@@ -18,7 +18,7 @@ def open_pickled_module(settings: Settings, shelf: Shelf, notes: list[str]) -> O
     def load(saved: Saved) -> nn.Module:
         return _load_module(saved, trust=settings.trust)
 
-    return OwnModuleSource(shelf, load, "pickled modules", notes)
+    return OwnModuleSource(shelf, load, "pickled modules", notes, runs_own_code=True)
 
 
 def _load_module(saved: Saved, *, trust: bool) -> nn.Module:

@@ -41,6 +41,10 @@ class TorchSource(Protocol):
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
 
+    def identity(self) -> str | None:
+        """A digest of what decides on the network besides the checkpoint's content; None where that cannot be told."""
+        ...
+
     def module(self, checkpoint: Checkpoint) -> "torch.nn.Module":
         """The network in eval mode on the CPU with the weights of ``checkpoint``.
 
@@ -62,6 +66,10 @@ class ScriptSource(Protocol):
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
 
+    def identity(self) -> str | None:
+        """As in ``TorchSource``."""
+        ...
+
     def module(self, checkpoint: Checkpoint) -> "torch.jit.ScriptModule":
         """The archive, loaded on the CPU, in eval mode."""
         ...
@@ -75,6 +83,10 @@ class OnnxSource(Protocol):
     description: str
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
+
+    def identity(self) -> str | None:
+        """As in ``TorchSource``."""
+        ...
 
     def proto(self, checkpoint: Checkpoint) -> "onnx.ModelProto":
         """The graph without its external data, checked; ``checkpoint.path`` is where external data is relative to."""

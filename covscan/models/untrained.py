@@ -27,6 +27,10 @@ class UntrainedSource:
         checkpoint = Checkpoint("untrained", Path(), None, _digest(self._module))
         self.series = Series((checkpoint,), "given")
 
+    def identity(self) -> None:
+        """Nothing is measured of it."""
+        return
+
     def module(self, checkpoint: Checkpoint) -> nn.Module:
         """The network, in eval mode on the CPU."""
         return self._module

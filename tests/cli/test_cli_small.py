@@ -75,6 +75,7 @@ def test_the_help_of_analyze_groups_its_options(covscan):
         "Sample data:",
         "Measurement:",
         "Evidence:",
+        "Computing:",
         "Output:",
         "Verdict:",
         "Options:",

@@ -151,6 +151,9 @@ evidence = "probe"
 trial-steps = 100
 train-samples = 50
 per-channel = true
+jobs = 2
+threads = 4
+cache = false
 
 [check]
 preset = "strict"
@@ -206,6 +209,9 @@ def test_a_full_file(written):
         "trial_steps": 100,
         "train_samples": 50,
         "per_channel": True,
+        "jobs": 2,
+        "threads": 4,
+        "cache": False,
     }
     assert set(config.settings) == set(Measurement.__struct_fields__)
     assert config.check == Check(
@@ -222,7 +228,7 @@ def test_a_full_file(written):
         Suppression(codes=["COV217"], sites=["gate.*"], reason="gates"),
     )
     assert config.baseline == Tolerances(path="base.json", relative=0.1)
-    assert config.places.place(("suppressions", 1, "reason")) == "covscan.toml:45"
+    assert config.places.place(("suppressions", 1, "reason")) == "covscan.toml:48"
     assert config.gives(("suppressions", 1, "reason"))
     assert not config.gives(("suppressions", 0, "sites"))
     assert not config.gives(("samples", "deeper"))

@@ -8,7 +8,7 @@ from covscan.measures.amplification import shift_amplification
 from covscan.measures.compare import SAME_SAMPLES, Distance, compare, noise_floors
 from covscan.measures.replicates import groups_of
 from covscan.measures.sampling import Sampling, sampling_of
-from covscan.measures.views import moment_pair
+from covscan.measures.views import Kept, moment_pair
 from covscan.stats import SiteSummary
 from covscan.stats.origin import Origin
 
@@ -22,8 +22,8 @@ def summary(values, blocks=32, first=0):
 
 def compared(a, b, blocks=32):
     one, other = summary(a, blocks), summary(b, min(blocks, len(b)), first=10_000)
-    floors = [noise_floors(each, 0, paired=False) for each in (one, other)]
-    return compare(one, other, *floors, 0, paired=False)
+    floors = [noise_floors(Kept(each), 0, paired=False) for each in (one, other)]
+    return compare(Kept(one), Kept(other), *floors, 0, paired=False)
 
 
 def normal(seed, samples, channels=6):
@@ -49,8 +49,8 @@ def test_shared_samples_have_the_narrower_interval_of_their_differences():
     a = normal(0, 320)
     b = a + 0.5 + 0.01 * normal(1, 320)
     one, other = summary(a), summary(b)
-    apart = compare(one, other, {}, {}, 0, paired=False).measures["standardized_mean_difference"]
-    together = compare(one, other, {}, {}, 0, paired=True).measures["standardized_mean_difference"]
+    apart = compare(Kept(one), Kept(other), {}, {}, 0, paired=False).measures["standardized_mean_difference"]
+    together = compare(Kept(one), Kept(other), {}, {}, 0, paired=True).measures["standardized_mean_difference"]
     assert apart.value == pytest.approx(together.value)
     assert together.high - together.low < (apart.high - apart.low) / 3
 

@@ -7,6 +7,7 @@ from covscan.measures import distribution as dist
 from covscan.measures import geometry as geo
 from covscan.measures import moments as mom
 from covscan.measures.compare import compare, noise_floors
+from covscan.measures.views import Kept
 from covscan.stats import Moments, SiteSummary
 from covscan.stats.origin import Origin
 
@@ -95,7 +96,7 @@ def test_noise_floor_covers_95_percent_of_halves():
     exceeded = 0
     for draw in range(40):
         values = generator.normal(size=(512, 8))
-        floor = noise_floors(summary(values), seed=draw)["standardized_mean_difference"]
+        floor = noise_floors(Kept(summary(values)), seed=draw)["standardized_mean_difference"]
         fresh = generator.normal(size=(512, 8))
         one, other = fresh[:256], fresh[256:]
         d = np.abs(one.mean(0) - other.mean(0)) / np.sqrt((one.var(0) + other.var(0)) / 2)
@@ -115,8 +116,8 @@ def test_identical_checkpoints_give_exactly_nothing(kind):
     elif kind == "tiny":
         values = values[:5]
     one, other = summary(values), summary(values.copy())
-    floors = noise_floors(one, 0)
-    compared = compare(one, other, floors, floors, 0)
+    floors = noise_floors(Kept(one), 0)
+    compared = compare(Kept(one), Kept(other), floors, floors, 0)
     for name, result in compared.measures.items():
         assert result.value in (0.0, None), name
         assert (result.value is None) == bool(result.status and "interval" not in result.status), name
@@ -131,4 +132,4 @@ def test_identical_checkpoints_give_exactly_nothing(kind):
 def test_the_noise_floor_of_w2_is_without_the_bias_of_halves():
     values = np.random.default_rng(0).normal(size=(512, 200))
     plain = np.sqrt(1.5 * 2 / 256)  # what two halves of 256 samples differ by, bias included
-    assert noise_floors(summary(values), seed=0)["gaussian_w2"] < 0.5 * plain
+    assert noise_floors(Kept(summary(values)), seed=0)["gaussian_w2"] < 0.5 * plain

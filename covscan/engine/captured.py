@@ -1,33 +1,29 @@
-"""What is kept of one subject while others are compared with it."""
+"""What running one subject's samples gave, before anything is compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from covscan.capture.recorder import CheckpointSummary
-from covscan.capture.types import Module, Network, SiteKey, Skip
+from covscan.capture.types import Module, Network, Skip
 from covscan.engine.views import View
 from covscan.measures.norms import NormEvidence
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One subject's network and summaries; ``noise`` by site, ``norms`` by module."""
+class Captured:
+    """One subject's network and summaries; ``norms`` by module."""
 
     network: Network
     summary: CheckpointSummary
-    noise: Mapping[SiteKey, Mapping[str, float]]
-    weights: Mapping[str, Any]
     norms: Mapping[str, NormEvidence]
     weights_nonfinite: tuple[str, ...]
 
-    def renamed(self, view: View) -> "Measured":
+    def renamed(self, view: View) -> "Captured":
         """The same under the names of the report."""
         return replace(
             self,
             network=_network(self.network, view),
             summary=_summary(self.summary, view),
-            noise={view.sites[key]: floors for key, floors in self.noise.items()},
             norms={view.calls.get(name, name): _norm(norm, view) for name, norm in self.norms.items()},
         )
 
