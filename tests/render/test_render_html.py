@@ -111,6 +111,8 @@ def test_the_packed_data_are_the_figures_of_the_report():
     assert cells["l"] == pytest.approx([each.low for each in wanted], rel=5e-3)
     assert cells["h"] == pytest.approx([each.high for each in wanted], rel=5e-3)
     assert cells["k"] == [int(each.significant) for each in wanted]
+    still = [site["key"] for site in data["sites"]].index(anchor("act1", "output"))
+    assert data["spans"][0]["cells"]["gaussian_w2"][still]["k"] == [0] * 7
     assert data["spans"][0]["cells"]["linear_cka"][at]["k"] == ["fewer than 4 rows"] * 7
     site = next(each for each in report.sites if (each.site, each.position) == ("fc3", "output"))
     found = dict(zip(data["fields"], data["statistics"][at][2], strict=True))

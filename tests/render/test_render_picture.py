@@ -61,6 +61,7 @@ def test_the_bands_are_of_the_sites_that_matter_first():
         ("act3", "output"),
         ("head", "output"),
     ]
+    assert [site.site for site in asked_about(KINDS["trained"]())] == ["fc3", "fc1", "fc2"]  # nothing moved there
     assert [site.site for site in asked_about(KINDS["single"]())] == ["conv1", "relu1"]
 
 
