@@ -123,7 +123,7 @@ def test_the_ci_job_tests_without_a_browser_where_none_can_be_had(
     job, tools = ci_job(root, tmp_path), tmp_path / "bin"
     script(tools / "id", f"echo {user}")
     script(tools / "apt-get", f"echo asked >> {tmp_path / 'asked'}; exit 100")
-    for name in ("bash", "sh", "make", "dirname", "env"):
+    for name in ("bash", "sh", "make", "dirname", "env", "pwd", "false"):
         (tools / name).symlink_to(shutil.which(name))
     ran = subprocess.run([job], env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
     assert ran.stdout.strip().splitlines()[0] == str(tmp_path / "clone")
