@@ -33,6 +33,7 @@ def test_the_wheel_holds_the_typed_package_and_nothing_else(archives: Path, root
         assert "covscan = covscan.__main__:main" in wheel.read(points).decode()
     assert {"covscan/py.typed", "covscan/report/report.schema.json"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"covscan"}
+    assert {f"covscan/render/web/assets/{name}" for name in ("page.css", "start.js")} <= names
     modules = {path.relative_to(root).as_posix() for path in (root / "covscan").rglob("*.py")}
     assert modules <= names
 
@@ -55,7 +56,7 @@ def test_samples_stay_small(samples: Path) -> None:
 
 
 def test_every_sample_says_how_it_was_made(samples: Path) -> None:
-    folders = [path for path in samples.iterdir() if path.is_dir() and path.name != "ci"]  # which is no training run
+    folders = [path for path in samples.iterdir() if path.is_dir() and path.name not in {"ci", "pictures"}]
     assert len(folders) >= 3
     for folder in folders:
         assert {"README.md", "make.py", "nets.py", "sample.npz"} <= {path.name for path in folder.iterdir()}

@@ -47,7 +47,7 @@ def test_every_make_command_in_the_documents_exists(root: Path) -> None:
     assert mentioned <= targets(root)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "test-real", "bench", "fuzz", "build"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "test-real", "bench", "fuzz", "pictures", "build"])
 def test_each_target_sets_up_first(root: Path, tmp_path: Path, target: str) -> None:
     planned = make(root, "--dry-run", f"VENV={tmp_path / 'fresh'}", target)
     assert planned.returncode == 0, planned.stderr
@@ -89,15 +89,43 @@ def test_an_unfit_python_is_named(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "v").exists()
 
 
-def test_the_ci_job_runs_the_tests_wherever_it_is_called_from(root: Path, tmp_path: Path) -> None:
-    job = root / ".ci" / "run"
-    assert job.stat().st_mode & stat.S_IXUSR
-    copy = tmp_path / "clone" / ".ci" / "run"
+def ci_job(root: Path, folder: Path) -> Path:
+    """A clone whose tests print where they run, and fail."""
+    copy = folder / "clone" / ".ci" / "run"
     copy.parent.mkdir(parents=True)
-    shutil.copy(job, copy)
-    (tmp_path / "clone" / "Makefile").write_text("test:\n\t@pwd\n\t@false\n", encoding="utf-8")
+    shutil.copy(root / ".ci" / "run", copy)
+    (folder / "clone" / "Makefile").write_text("test:\n\t@pwd\n\t@false\n", encoding="utf-8")
+    return copy
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_the_ci_job_runs_the_tests_wherever_it_is_called_from(root: Path, tmp_path: Path) -> None:
+    assert (root / ".ci" / "run").stat().st_mode & stat.S_IXUSR
+    job = ci_job(root, tmp_path)
+    script(tmp_path / "bin" / "chromium", "exit 0")  # there is one, so that none is fetched
     # Under make a make of its own says where it is, and so would this one.
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    ran = subprocess.run([copy], cwd="/", env=outside, capture_output=True, text=True, check=False)
+    outside["PATH"] = f"{tmp_path / 'bin'}:{outside['PATH']}"
+    ran = subprocess.run([job], cwd="/", env=outside, capture_output=True, text=True, check=False)
     assert ran.stdout.strip().splitlines()[0] == str(tmp_path / "clone")
     assert ran.returncode != 0, "a failing suite fails the job"
+
+
+@pytest.mark.parametrize(("user", "asks", "said"), [(0, 1, True), (1000, 0, False)])
+def test_the_ci_job_tests_without_a_browser_where_none_can_be_had(
+    root: Path, tmp_path: Path, user: int, asks: int, said: bool
+) -> None:
+    job, tools = ci_job(root, tmp_path), tmp_path / "bin"
+    script(tools / "id", f"echo {user}")
+    script(tools / "apt-get", f"echo asked >> {tmp_path / 'asked'}; exit 100")
+    for name in ("bash", "sh", "make", "dirname", "env", "pwd", "false"):
+        (tools / name).symlink_to(shutil.which(name))
+    ran = subprocess.run([job], env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip().splitlines()[0] == str(tmp_path / "clone")
+    assert ("no Chromium could be installed" in ran.stderr) == said
+    assert (tmp_path / "asked").exists() == bool(asks)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Set
 from typing import Any
 
-from covscan.cli.outputs import parse_outputs
+from covscan.cli.outputs import check_shown, parse_outputs
 from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
 from covscan.cli.settings import read_config, read_settings
@@ -17,7 +17,6 @@ from covscan.config.writing import budgets_text
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
 from covscan.gate.measured import how, measured
 from covscan.gate.selection import at_least, ignored
-from covscan.render import check_format
 from covscan.report.types import Report
 
 
@@ -25,7 +24,7 @@ def run(words: Mapping[str, Any], said: Set[str]) -> int:
     """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
     policy = counting_policy(words)
-    check_format(words["form"])
+    check_shown(words["form"])
     config = read_config(words)
     settings = read_settings(words, said, config)
     check_complete(settings)

@@ -8,7 +8,7 @@ from typing import Any
 from covscan.cli.analyze import check_complete, measure
 from covscan.cli.baseline import read_tolerances
 from covscan.cli.obtain import MEASURED_BEFORE, measuring, read_report, refuse
-from covscan.cli.outputs import parse_outputs
+from covscan.cli.outputs import check_shown, parse_outputs
 from covscan.cli.policies import read_flags
 from covscan.cli.publish import publish
 from covscan.cli.settings import read_config, read_settings
@@ -19,7 +19,6 @@ from covscan.config.policy import Policy, Tolerances
 from covscan.gate import counted, judge
 from covscan.gate.baseline import compared
 from covscan.gate.policy import build_policy
-from covscan.render import check_format
 from covscan.report import from_json, to_json
 from covscan.report.gate import BaselineResult
 from covscan.report.types import Report
@@ -28,7 +27,7 @@ from covscan.report.types import Report
 def run(words: Mapping[str, Any], said: Set[str]) -> int:
     """Run the command; ``words`` are its parameters, ``said`` those that were given. Returns the exit code."""
     wishes = read_wishes(words)
-    check_format(words["form"])
+    check_shown(words["form"])
     config = read_config(words)
     policy = policy_from(words, config)
     if words["report"] is not None:

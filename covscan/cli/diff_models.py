@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from covscan.cli.analyze import verdict
-from covscan.cli.outputs import parse_outputs
+from covscan.cli.outputs import check_shown, parse_outputs
 from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
 from covscan.cli.settings import read_config, read_settings
@@ -15,7 +15,6 @@ from covscan.cli.streams import payload_only
 from covscan.cli.values import read_model_arguments, read_wishes
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, ExitCode, UsageError, raise_collected
-from covscan.render import check_format
 from covscan.report.types import Report
 
 
@@ -23,7 +22,7 @@ def diff_models(words: Mapping[str, Any], said: Set[str]) -> int:
     """Compare the two models under ``sides``. Returns the exit code."""
     wishes = read_wishes(words)
     policy = counting_policy(words)
-    check_format(words["form"])
+    check_shown(words["form"])
     first, second = _both(words, said)
     outputs = parse_outputs(words["output"] or ())
     with payload_only() as stdout:

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from covscan.errors import CovscanError, UsageError, raise_collected
-from covscan.render import FORMATS, Look, check_format, render
+from covscan.render import BINARY, FORMATS, Look, check_format, render
 from covscan.report.types import Report
 
 
@@ -33,6 +34,17 @@ def parse_outputs(options: Sequence[str]) -> list[Output]:
             errors.append(error)
     raise_collected(errors)
     return outputs
+
+
+def check_shown(form: str) -> None:
+    """Raise UsageError where standard output cannot be given in this format."""
+    check_format(form)
+    if form in BINARY and sys.stdout.isatty():
+        raise UsageError(
+            "bad-output",
+            f"a terminal cannot show the format {form}",
+            hint=f"write it to a file: -o {form}=report.{form}, or > report.{form}",
+        )
 
 
 def _parse(option: str) -> Output:
@@ -94,12 +106,12 @@ def write_outputs(report: Report, outputs: Sequence[Output], *, verbose: bool) -
     replace_files([(output.path, render(report, output.format, Look(verbose=verbose))) for output in outputs])
 
 
-def replace_files(texts: Sequence[tuple[Path, str]]) -> None:
-    """Write texts into files; where one cannot be written, none is replaced. Raises UsageError."""
+def replace_files(contents: Sequence[tuple[Path, str | bytes]]) -> None:
+    """Write texts and bytes into files; where one cannot be written, none is replaced. Raises UsageError."""
     prepared: list[tuple[Path, Path]] = []
     try:
-        for path, text in texts:
-            prepared.append((path, _write(path, text)))
+        for path, content in contents:
+            prepared.append((path, _write(path, encoded(content))))
         for path, written in prepared:
             if written != path:
                 written.replace(path)
@@ -111,9 +123,13 @@ def replace_files(texts: Sequence[tuple[Path, str]]) -> None:
                 written.unlink(missing_ok=True)
 
 
-def _write(path: Path, text: str) -> Path:
+def encoded(content: str | bytes, encoding: str = "utf-8") -> bytes:
+    """Bytes as they are, text in an encoding; what that lacks is spelled out."""
+    return content if isinstance(content, bytes) else content.encode(encoding, "backslashreplace")
+
+
+def _write(path: Path, content: bytes) -> Path:
     """Write beside ``path`` and return where; devices and pipes are written to themselves."""
-    content = text.encode("utf-8", "backslashreplace")
     if not _is_plain(path):
         path.write_bytes(content)
         return path

@@ -58,17 +58,18 @@ def _flush_c_library() -> None:
         ctypes.CDLL(None).fflush(None)
 
 
-def deliver(stream: TextIO, text: str, *, encoding: str | None = None) -> None:
-    """Write the payload, in the stream's encoding or another; what it lacks is spelled out.
+def deliver(stream: TextIO, payload: str | bytes, *, encoding: str | None = None) -> None:
+    """Write the payload, text in the stream's encoding or another; what it lacks is spelled out.
 
     A reader that has gone away (``| head``) is no error. Raises UsageError where the stream takes nothing else.
     """
-    content = text.encode(encoding or stream.encoding or "utf-8", "backslashreplace")
+    name = encoding or stream.encoding or "utf-8"
+    content = payload if isinstance(payload, bytes) else payload.encode(name, "backslashreplace")
     try:
         if hasattr(stream, "buffer"):
             stream.buffer.write(content)
         else:
-            stream.write(text)
+            stream.write(content.decode(name, "backslashreplace"))
         stream.flush()
     except BrokenPipeError:
         abandon(stream)

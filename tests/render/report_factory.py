@@ -410,6 +410,74 @@ def deep(layers=48, steps=12):
     )
 
 
+BLOCK = {
+    "attention.qkv": ("Linear", "layer"),
+    "attention.out": ("Linear", "layer"),
+    "norm1": ("LayerNorm", "norm"),
+    "mlp.up": ("Linear", "layer"),
+    "mlp.act": ("GELU", "activation"),
+    "mlp.down": ("Linear", "layer"),
+    "norm2": ("LayerNorm", "norm"),
+    "drop": ("Dropout", "other"),
+    "": ("Block", "block"),
+}
+ALL_MEASURES = [
+    "standardized_mean_difference",
+    "log_variance_ratio",
+    "absolute_log_variance_ratio",
+    "gaussian_w2",
+    "wasserstein_1",
+    "kolmogorov_smirnov",
+    "population_stability_index",
+    "jensen_shannon",
+    "linear_cka_distance",
+    "effective_rank",
+    "shift_per_weight_movement",
+    "excess_shift",
+    "excess_mean_difference",
+    "excess_log_variance_ratio",
+]
+
+
+def wide(layers, steps):
+    """As many figures as a run has: every measure of each pair, first to each and each to next, none like another."""
+    rng = random.Random(9)
+    points = [checkpoint(1000 * step) for step in range(steps)]
+    sites = []
+    for number in range(layers):
+        block, place = divmod(number, len(BLOCK))
+        name, (kind, role) = list(BLOCK.items())[place]
+        root = f"encoder.stage{block // 12}.blocks.{block % 12}"
+        sites.append(site(f"{root}.{name}".rstrip("."), number, kind, role=role))
+    pairs = [(0, to) for to in range(1, steps)] + [(at, at + 1) for at in range(1, steps - 1)]
+
+    def measured(size):
+        value, noise = size * rng.uniform(0.5, 1.5), rng.uniform(0.02, 0.09)
+        low, high = value * rng.uniform(0.8, 0.95), value * rng.uniform(1.05, 1.2)
+        return Measure(value=value, noise=noise, low=low, high=high, significant=value > 0.2 and low > noise)
+
+    moved = []
+    for one in sites:
+        loud = rng.lognormvariate(-1.2, 0.9)
+        for start, end in pairs:
+            size = loud * ((end - start) / steps) ** 0.5
+            measures = {name: measured(size) for name in ALL_MEASURES}
+            ids = {"from_": points[start].id, "to": points[end].id}
+            moved.append(Shift(site=one.site, position="output", measures=measures, channels_shifted=0.3, **ids))
+    linear = [one.site for one in sites if one.type == "Linear"]
+    return report(
+        points,
+        with_statistics(sites, points, rng),
+        moved,
+        findings=[
+            finding("COV201", "mean-shift", "warning", one.site, f"means moved by {one.depth / 7:.3g} sd at {one.site}")
+            for one in sites[::7]
+        ],
+        candidates=[candidate(one.site, rng.random()) for one in sites],
+        gradients=slopes(points, linear[:20]),
+    )
+
+
 HOSTILE = [
     "a\x1b[31mred\x1b[0m",
     "line\nbreak\ttab",
@@ -422,6 +490,8 @@ HOSTILE = [
     "\n::error title=x::injected%0A::error::",
     '=1+1,"@SUM"',
     "back\\slash {0} [link](http://x) ]]>",
+    "</script><img src=x onerror=1>",
+    "' onmouseover='x",
 ]
 
 

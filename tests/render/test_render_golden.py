@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from report_factory import KINDS
 
-from covscan.render import FORMATS, Look, render
+from covscan.render import DRAWN, FORMATS, Look, render
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 UPDATE = os.environ.get("COVSCAN_UPDATE_GOLDEN") == "1"
@@ -41,7 +41,8 @@ def test_a_rendering_is_what_it_was(kind, suffix):
 
 
 def test_every_format_has_a_golden_file():
-    assert {form for form, _ in (LOOKS | MACHINE).values()} == set(FORMATS)
+    # Drawn ones hold the installed chart library, or what it drew: test_render_html.py, test_render_picture.py.
+    assert {form for form, _ in (LOOKS | MACHINE).values()} == set(FORMATS) - DRAWN
 
 
 def test_no_golden_file_is_left_over():

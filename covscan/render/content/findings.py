@@ -27,16 +27,21 @@ def section(report: Report, look: Look) -> Section:
         return Section("Findings", (Prose(line(Span("None: no rule fired.", "good"))),))
     names = places.fitted([finding.site for finding in found if finding.site], look, NAMES)
     rows: list[tuple[Line, ...]] = []
-    for _, same in groupby(_together(sorted(found, key=_rank)), key=_group):
+    for _, same in groupby(ordered(found), key=_group):
         rows += _of_one_rule(list(same), names, look)
     columns = (Column(""), Column("code"), Column("site"), Column("finding", wraps=True))
-    return Section(f"Findings: {_count(found)}", (Table(columns, tuple(rows)),))
+    return Section(f"Findings: {count(found)}", (Table(columns, tuple(rows)),))
 
 
 def top(findings: Sequence[Finding]) -> Finding | None:
     """The finding to read about first; none that was suppressed."""
     open_ = [finding for finding in findings if finding.suppressed is None]
     return min(open_, key=_rank, default=None)
+
+
+def ordered(findings: Sequence[Finding]) -> list[Finding]:
+    """The most severe first, those of one rule side by side, suppressed ones last."""
+    return _together(sorted(findings, key=_rank))
 
 
 def _rank(finding: Finding) -> tuple[bool, int]:
@@ -81,7 +86,8 @@ def _row(finding: Finding, shown: dict[str, Span], look: Look) -> tuple[Line, ..
     )
 
 
-def _count(findings: Sequence[Finding]) -> str:
+def count(findings: Sequence[Finding]) -> str:
+    """How many there are of each severity, and how many of them do not count."""
     severities = [finding.severity for finding in findings if finding.suppressed is None]
     plural = {"error": "errors", "warning": "warnings", "info": "info"}
     counts = [counted(severities.count(name), name, plural[name]) for name in RANK if name in severities]

@@ -13,14 +13,18 @@ from covscan.report.types import Data, Report
 def section(report: Report, look: Look) -> Section:
     """One line with what was opened and how much of it was read."""
     gap = Span(f" {look.glyphs.dot} ", "faint")
-    parts = (_engines(report, look), _series(report, look), *_mapped(report), _samples(report))
-    head = line(Span("covscan", "strong"), " ", Span(_models(report, look), "name"))
-    for part in parts:
+    head = line(Span("covscan", "strong"), " ", Span(models(report, look), "name"))
+    for part in parts(report, look):
         head += (gap, Span(part))
     return Section("", (Prose(head),))
 
 
-def _models(report: Report, look: Look) -> str:
+def parts(report: Report, look: Look) -> tuple[str, ...]:
+    """What ran it, the series and the samples."""
+    return (_engines(report, look), _series(report, look), *_mapped(report), _samples(report))
+
+
+def models(report: Report, look: Look) -> str:
     """What was opened, on both sides where that differs."""
     sides = [] if report.comparison is None else report.comparison.sides
     opened = [side.model.description for side in sides] or [report.model.description]

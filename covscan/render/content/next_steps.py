@@ -15,6 +15,11 @@ MORE_SAMPLES = 4
 
 def section(report: Report, _look: Look) -> Section:
     """What to do next, the most useful first."""
+    return Section("Next", (Items(lines(report)),))
+
+
+def lines(report: Report) -> tuple[Line, ...]:
+    """A line for each step."""
     steps: list[Line] = []
     finding = top(report.findings)
     if finding is not None:
@@ -31,7 +36,7 @@ def section(report: Report, _look: Look) -> Section:
     if report.gate is None and report.coverage.measured:
         hint = " (a covscan.toml with budgets from this run)"
         steps.append(line(Span("covscan init --report report.json", "code"), hint))
-    return Section("Next", (Items(tuple(steps)),))
+    return tuple(steps)
 
 
 def _samples(report: Report) -> list[Line]:

@@ -27,10 +27,10 @@ RIVAL = 0.5
 
 def section(report: Report, look: Look) -> Section:
     """The table and how to read it."""
-    title = _title(report)
+    what = title(report)
     found = rows(report, look.verbose)
     if not found:
-        return Section(title, (Prose(line("No site was measured.")),))
+        return Section(what, (Prose(line("No site was measured.")),))
     headings = [_heading(text, len(report.checkpoints), look) for text in columns.headings(report)[1:]]
     layout = plan(found, headings, look, course=columns.kind(report) == "checkpoints")
     shown = loudest(found, look)
@@ -42,10 +42,26 @@ def section(report: Report, look: Look) -> Section:
     if drawn:
         legend = Prose(_legend(report, layout, look))
         blocks = [Table(headed(headings, layout), tuple(drawn)), *blocks, legend]
-    return Section(title, tuple(blocks))
+    return Section(what, tuple(blocks))
 
 
-def _title(report: Report) -> str:
+def remarks(report: Report) -> list[Line]:
+    """Where the shift comes from or enters, and what could not be measured; for a page with room for every row."""
+    if len(report.checkpoints) < 2:
+        return []
+    found = rows(report, verbose=False)
+    return [*_verdict(found, _source(found)), *_course(found), *_gaps(found)] if found else []
+
+
+def moved(report: Report) -> tuple[int, int] | None:
+    """How many sites stand out of the noise, of how many that could be compared; None where none could."""
+    found = rows(report, verbose=False)
+    known = [row for row in found if any(cell is not None and cell.value is not None for cell in row.cells)]
+    return (sum(row.significant for row in known), len(known)) if known else None
+
+
+def title(report: Report) -> str:
+    """What is compared with what."""
     first, last = report.checkpoints[0], report.checkpoints[-1]
     if columns.kind(report) != "checkpoints":
         return f"Shift from {columns.label(report, first)} to {columns.label(report, last)}"

@@ -30,7 +30,7 @@ CAUTION = "Signals are ranks in the network, 1 the strongest. It is worth an exp
 def section(report: Report, look: Look) -> Section:
     """Each suggestion with its reason, and the patch of the first; a sentence where there is none."""
     if not report.suggestions:
-        return Section("Suggestions", (Prose(line(Span(_none(report), "good"))),))
+        return Section("Suggestions", (Prose(line(Span(none(report), "good"))),))
     ranked = sorted(report.suggestions, key=lambda suggestion: suggestion.rank)
     shown = ranked[:SHOWN_SUGGESTIONS] if look.brief else ranked
     blocks: list[Block] = [block for suggestion in shown for block in _blocks(suggestion)]
@@ -43,7 +43,8 @@ def section(report: Report, look: Look) -> Section:
     return Section("Suggestions", tuple(blocks))
 
 
-def _none(report: Report) -> str:
+def none(report: Report) -> str:
+    """Why there is no suggestion."""
     if report.coverage.measured == 0:
         return "None: nothing was measured."
     if report.trials is not None:
@@ -67,19 +68,28 @@ def _rest(report: Report) -> str:
 
 
 def _blocks(suggestion: Suggestion) -> tuple[Block, ...]:
-    head = line(
+    return (Prose(head(suggestion)), Items(sentences(suggestion)))
+
+
+def head(suggestion: Suggestion) -> Line:
+    """Its rank, what, and where."""
+    return line(
         Span(f"{suggestion.rank}. ", "strong"),
         Span(printable(suggestion.norm), "strong"),
         f" {suggestion.position} ",
         Span(printable(suggestion.site), "name"),
     )
+
+
+def sentences(suggestion: Suggestion) -> tuple[Line, ...]:
+    """Why, and how sure."""
     sure = f"Confidence {suggestion.confidence}, resting on {TIERS[suggestion.tier]}"
     rival = f", next best here {printable(suggestion.runner_up)}" if suggestion.runner_up else ""
     if suggestion.stays_first:
         rival = f", first in {percent(suggestion.stays_first)} of redraws of the seeds{rival}"
     judged = f"{suggestion.verdict.capitalize()}. " if suggestion.verdict else ""
     basis = f"{judged}{sure}; score {compact(suggestion.score)}{rival}."
-    return (Prose(head), Items((line(printable(suggestion.reason)), line(basis))))
+    return line(printable(suggestion.reason)), line(basis)
 
 
 def candidates(report: Report, look: Look) -> Section:
