@@ -26,7 +26,7 @@ from typing import Any
 import tables
 from jobs import HERE, analyze, prepared, worker
 from machine import machine
-from processes import run
+from processes import heed_termination, run
 from workloads import Workload
 
 Point = dict[str, Any]
@@ -164,6 +164,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    heed_termination()
     options = parsed(arguments)
     options.into.mkdir(parents=True, exist_ok=True)
     path = options.into / "growth.json"

@@ -24,7 +24,7 @@ import tables
 from contenders import CONTENDERS, Contender
 from jobs import HERE, Job, prepared
 from machine import machine
-from processes import run
+from processes import heed_termination, run
 from ratios import beyond_bare, ended, summary, targets
 from workloads import SMALL, WORKLOADS, Workload
 
@@ -182,6 +182,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    heed_termination()
     options = parsed(arguments)
     options.into.mkdir(parents=True, exist_ok=True)
     path = options.into / "peers.json"

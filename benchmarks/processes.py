@@ -30,6 +30,11 @@ class Ran:
     said: str
 
 
+def heed_termination() -> None:
+    """Let SIGTERM raise like an interrupt: a child has a session of its own and would go on without us."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def run(command: Sequence[str], *, limit: float | None = None, env: Mapping[str, str] | None = None) -> Ran:
     """Wait for ``command``, ending it and all that it started after ``limit`` seconds."""
     with tempfile.TemporaryFile() as output:

@@ -130,6 +130,26 @@ def test_a_process_is_ended_at_the_limit_with_all_that_it_started(load, tmp_path
     assert not begun.exists()
 
 
+TERMINATED = """
+import sys
+from processes import heed_termination, run
+heed_termination()
+inner = "import time; print('up', file=open(sys.argv[1], 'w')); time.sleep(2); open(sys.argv[2], 'w')"
+run([sys.executable, "-c", "import sys; " + inner, *sys.argv[1:]])
+"""
+
+
+def test_who_is_terminated_takes_the_running_process_along(root, tmp_path):
+    up, begun = tmp_path / "up", tmp_path / "begun"
+    driver = subprocess.Popen([sys.executable, "-c", TERMINATED, up, begun], cwd=root / "benchmarks")
+    while not up.exists():
+        time.sleep(0.02)
+    driver.terminate()
+    assert driver.wait(10) == 128 + 15
+    time.sleep(2.2)
+    assert not begun.exists()
+
+
 def test_a_killed_process_is_not_called_late(load):
     ran = load("processes").run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], limit=60)
     assert ran.code == -9
