@@ -64,6 +64,7 @@ Examples:
       --loss cross_entropy --optimizer sgd --lr 0.1 runs/ckpt-*.pt
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
+  covscan analyze --model nets.py:build --data sample.npz --plot fc3 runs/
   covscan analyze --model nets.py:build --reference-data train.npz \\
       --data production.npz runs/last.pt
 
@@ -96,6 +97,7 @@ def analyze(
     per_channel: options.PerChannel = False,
     form: options.Format = "text",
     output: options.Outputs = None,
+    plot: options.Plots = None,
     fail_on: options.FailOn = "never",
     select: options.Select = None,
     ignore: options.Ignore = None,
@@ -313,6 +315,7 @@ def render(
     report: ReportPath,
     form: options.Format = "text",
     output: options.Outputs = None,
+    plot: options.Plots = None,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,

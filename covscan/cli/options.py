@@ -259,6 +259,16 @@ Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Every site, every measure, nothing cut short."),
 ]
+Plots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plot",
+        metavar="SITE",
+        rich_help_panel=OUTPUT,
+        help="Draw how the 15th, 50th and 85th percentile of these sites move: a name or a glob, with :in or :out "
+        "for one side of a module. Repeatable.",
+    ),
+]
 Color = Annotated[
     str,
     typer.Option("--color", metavar="WHEN", rich_help_panel=OUTPUT, help="auto, always or never."),

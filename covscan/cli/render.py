@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covscan.cli.obtain import read_report
-from covscan.cli.outputs import parse_outputs
+from covscan.cli.outputs import check_drawn, parse_outputs
 from covscan.cli.publish import publish
 from covscan.cli.values import read_wishes
 from covscan.errors import ExitCode
@@ -15,6 +15,8 @@ from covscan.render import check_format
 def run(words: Mapping[str, Any]) -> int:
     """Run the command; ``words`` are its parameters. Returns the exit code."""
     check_format(words["form"])
+    wishes = read_wishes(words)
     outputs = parse_outputs(words["output"] or ())
-    publish(read_report(words["report"]), words["form"], outputs, read_wishes(words), sys.stdout)
+    check_drawn(words["form"], outputs, wishes)
+    publish(read_report(words["report"]), words["form"], outputs, wishes, sys.stdout)
     return ExitCode.OK

@@ -54,6 +54,7 @@ def plan_network(subject: Subject, settings: Settings) -> Network:
 def measure(subject: Subject, earlier: tuple[Subject, ...], settings: Settings, progress: Progress) -> Measured:
     """Run a subject's samples through it; ``earlier`` are those whose weights its layers are replayed with."""
     network = plan_network(subject, settings)
+    progress.sites([(site.key.site, site.key.position) for site in network.sites])
     recorder = SummaryRecorder(network, subject.samples, settings.seed)
     names = {} if subject.view is None else subject.view.calls
     references = tuple(
