@@ -326,6 +326,41 @@ def render(
     raise typer.Exit(run(context.params))
 
 
+@app.command(
+    cls=GroupedCommand,
+    short_help="Explain how the numbers of one site came about.",
+    epilog="""\b
+Examples:
+  covscan explain report.json fc3
+  covscan explain report.json fc3 --position input --measure gaussian_w2
+  covscan explain report.json fc3 --checkpoint step-3000 -f json
+
+\b
+Exit codes:
+  0 completed   1 a number does not follow from the others
+  2 something to correct   3 a bug in covscan""",
+)
+def explain(
+    context: typer.Context,
+    report: ReportPath,
+    site: options.SiteName,
+    position: options.OneSide = None,
+    checkpoint: options.Columns = None,
+    measure: options.Numbers = None,
+    form: options.PlainFormat = "text",
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Explain how the numbers of one site came about: files, samples, formulas, noise, and what rests on them.
+
+    What the report's own numbers allow is computed again, and it is said whether it agrees.
+    """
+    from covscan.cli.explain import run
+
+    raise typer.Exit(run(context.params))
+
+
 @app.command(cls=GroupedCommand)
 def schema() -> None:
     """Print the JSON Schema of the report."""

@@ -464,3 +464,20 @@ ModelArgumentsOfSecond = Annotated[
         "--model-b-arg", metavar="KEY=VALUE", rich_help_panel=MODEL, help="As --model-arg, of --model-b. Repeatable."
     ),
 ]
+SiteName = Annotated[str, typer.Argument(metavar="SITE", help="A site of the report, as its tables name it.")]
+OneSide = Annotated[
+    str | None,
+    typer.Option(
+        "--position",
+        metavar="WHICH",
+        help="input, output or logits of the site; without it the output where there is one.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", metavar="ID", help="Numbers of this checkpoint, or that end there. Repeatable."),
+]
+Numbers = Annotated[
+    list[str] | None,
+    typer.Option("--measure", metavar="NAME", help="These measures or statistics alone; globs. Repeatable."),
+]
