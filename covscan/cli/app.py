@@ -64,6 +64,7 @@ Examples:
       --loss cross_entropy --optimizer sgd --lr 0.1 runs/ckpt-*.pt
   covscan analyze --data sample.npz epoch1.onnx epoch2.onnx epoch3.onnx
   covscan analyze --data loader.py:batches -o json=report.json model-*.ts
+  covscan analyze --model nets.py:build --data sample.npz --plot fc3 runs/
   covscan analyze --model nets.py:build --reference-data train.npz \\
       --data production.npz runs/last.pt
 
@@ -99,6 +100,7 @@ def analyze(
     cache: options.Cache = True,
     form: options.Format = "text",
     output: options.Outputs = None,
+    plot: options.Plots = None,
     fail_on: options.FailOn = "never",
     select: options.Select = None,
     ignore: options.Ignore = None,
@@ -322,12 +324,68 @@ def render(
     report: ReportPath,
     form: options.Format = "text",
     output: options.Outputs = None,
+    plot: options.Plots = None,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
     no_color: options.NoColor = False,
 ) -> None:
     """Show a report again, in any format, without measuring."""
     from covscan.cli.render import run
+
+    raise typer.Exit(run(context.params))
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Explain how the numbers of one site came about.",
+    epilog="""\b
+Examples:
+  covscan explain report.json fc3
+  covscan explain report.json fc3 --position input --measure gaussian_w2
+  covscan explain report.json fc3 --checkpoint step-3000 -f json
+
+\b
+Exit codes:
+  0 completed   1 a number does not follow from the others
+  2 something to correct   3 a bug in covscan""",
+)
+def explain(
+    context: typer.Context,
+    report: ReportPath,
+    site: options.SiteName,
+    position: options.OneSide = None,
+    checkpoint: options.Columns = None,
+    measure: options.Numbers = None,
+    form: options.PlainFormat = "text",
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+) -> None:
+    """Explain how the numbers of one site came about: files, samples, formulas, noise, and what rests on them.
+
+    What the report's own numbers allow is computed again, and it is said whether it agrees.
+    """
+    from covscan.cli.explain import run
+
+    raise typer.Exit(run(context.params))
+
+
+BrowsedReport = Annotated[str, typer.Argument(metavar="REPORT.json", help="What analyze -o json=PATH wrote.")]
+
+
+@app.command(
+    cls=GroupedCommand,
+    short_help="Walk through a report with the keyboard.",
+    epilog="""\b
+Example:
+  covscan browse report.json""",
+)
+def browse(context: typer.Context, report: BrowsedReport) -> None:
+    """Walk through a report with the keyboard: overview, layers, findings, suggestions; ? lists the keys.
+
+    Needs the extra browse: pip install 'covscan[browse]'
+    """
+    from covscan.cli.browse import run
 
     raise typer.Exit(run(context.params))
 

@@ -18,7 +18,7 @@ from covscan.render.names import printable
 from covscan.version import __version__
 
 NEEDED = ("torch", "onnx", "onnxruntime", "numpy", "safetensors", "msgspec", "rich", "typer")
-EXTRAS = {"hf": "transformers", "html": "altair", "images": "pillow", "tables": "pyarrow"}
+EXTRAS = {"browse": "textual", "hf": "transformers", "html": "altair", "images": "pillow", "tables": "pyarrow"}
 MISSING = "missing"
 
 

@@ -291,6 +291,16 @@ Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Every site, every measure, nothing cut short."),
 ]
+Plots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plot",
+        metavar="SITE",
+        rich_help_panel=OUTPUT,
+        help="Draw how the 15th, 50th and 85th percentile of these sites move: a name or a glob, with :in or :out "
+        "for one side of a module. Repeatable.",
+    ),
+]
 Color = Annotated[
     str,
     typer.Option("--color", metavar="WHEN", rich_help_panel=OUTPUT, help="auto, always or never."),
@@ -485,4 +495,21 @@ ModelArgumentsOfSecond = Annotated[
     typer.Option(
         "--model-b-arg", metavar="KEY=VALUE", rich_help_panel=MODEL, help="As --model-arg, of --model-b. Repeatable."
     ),
+]
+SiteName = Annotated[str, typer.Argument(metavar="SITE", help="A site of the report, as its tables name it.")]
+OneSide = Annotated[
+    str | None,
+    typer.Option(
+        "--position",
+        metavar="WHICH",
+        help="input, output or logits of the site; without it the output where there is one.",
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", metavar="ID", help="Numbers of this checkpoint, or that end there. Repeatable."),
+]
+Numbers = Annotated[
+    list[str] | None,
+    typer.Option("--measure", metavar="NAME", help="These measures or statistics alone; globs. Repeatable."),
 ]

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from covscan.cli.streams import Wishes
 from covscan.errors import CovscanError, UsageError, raise_collected
 from covscan.render import BINARY, FORMATS, Look, check_format, render
 from covscan.report.types import Report
+
+DRAWING = {"text", "markdown"}
+"""Formats that people read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,17 @@ def check_shown(form: str) -> None:
             "bad-output",
             f"a terminal cannot show the format {form}",
             hint=f"write it to a file: -o {form}=report.{form}, or > report.{form}",
+        )
+
+
+def check_drawn(form: str, outputs: Sequence[Output], wishes: Wishes) -> None:
+    """Raise UsageError where sites are to be drawn and every format is one for programs, which shows no drawing."""
+    if wishes.plots and not DRAWING & {form, *(output.format for output in outputs)}:
+        raise UsageError(
+            "bad-option",
+            f"--plot draws into {' and '.join(sorted(DRAWING))} alone",
+            found=f"--format {form}",
+            hint="leave --plot out, or add -o text=PATH",
         )
 
 
@@ -101,9 +116,10 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
     )
 
 
-def write_outputs(report: Report, outputs: Sequence[Output], *, verbose: bool) -> None:
+def write_outputs(report: Report, outputs: Sequence[Output], wishes: Wishes) -> None:
     """Render the report into its files; where one cannot be written, none is replaced."""
-    replace_files([(output.path, render(report, output.format, Look(verbose=verbose))) for output in outputs])
+    look = Look(verbose=wishes.verbose, plots=wishes.plots)
+    replace_files([(output.path, render(report, output.format, look)) for output in outputs])
 
 
 def replace_files(contents: Sequence[tuple[Path, str | bytes]]) -> None:

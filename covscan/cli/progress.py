@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from covscan.cli.streams import Wishes, look_for
 from covscan.config import progress as contract
+from covscan.render.choosing import check_plots
 from covscan.render.names import printable, shorten
 
 NAME_WIDTH = 22
@@ -18,15 +19,33 @@ NAME_WIDTH = 22
 def watch(*, quiet: bool, wishes: Wishes) -> contract.Progress:
     """The progress that suits standard error; a silent one where it was asked for."""
     if quiet:
-        return contract.Silent()
+        return Quiet(wishes.plots)
     look = look_for(sys.stderr, wishes)
-    return Bar(sys.stderr, color=look.color) if look.terminal else Lines(sys.stderr)
+    return Bar(sys.stderr, wishes.plots, color=look.color) if look.terminal else Lines(sys.stderr, wishes.plots)
 
 
-class Lines:
+class Planned:
+    """Ends the run before anything is measured where a site that is to be drawn is not going to be."""
+
+    def __init__(self, plots: Sequence[str]) -> None:
+        self._plots = plots
+
+    def sites(self, places: Sequence[tuple[str, str]], /) -> None:
+        """Look for the sites to draw among those of the first checkpoint."""
+        if self._plots:
+            check_plots(places, self._plots, "covscan sites lists what there is")
+        self._plots = ()
+
+
+class Quiet(Planned, contract.Silent):
+    """Says nothing."""
+
+
+class Lines(Planned):
     """One plain line per finished checkpoint."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, plots: Sequence[str] = ()) -> None:
+        super().__init__(plots)
         self._stream = stream
         self._total = 0
         self._done = 0
@@ -66,10 +85,11 @@ class Lines:
         print(text, file=self._stream, flush=True)
 
 
-class Bar:
+class Bar(Planned):
     """A bar with the checkpoint, the batches and the time left, which vanishes at the end."""
 
-    def __init__(self, stream: TextIO, *, color: bool) -> None:
+    def __init__(self, stream: TextIO, plots: Sequence[str] = (), *, color: bool) -> None:
+        super().__init__(plots)
         console = Console(file=stream, color_system="standard" if color else None, highlight=False, markup=False)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),

@@ -18,5 +18,5 @@ def publish(report: Report, form: str, outputs: Sequence[Output], wishes: Wishes
     look = look_for(stdout, wishes)
     encoding = None if form == "text" else "utf-8"
     text = render(report, form, look if encoding is None else replace(look, unicode=True))
-    write_outputs(report, outputs, verbose=wishes.verbose)
+    write_outputs(report, outputs, wishes)
     deliver(stdout, text, encoding=encoding)

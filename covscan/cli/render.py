@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covscan.cli.obtain import read_report
-from covscan.cli.outputs import check_shown, parse_outputs
+from covscan.cli.outputs import check_drawn, check_shown, parse_outputs
 from covscan.cli.publish import publish
 from covscan.cli.values import read_wishes
 from covscan.errors import ExitCode
@@ -14,6 +14,8 @@ from covscan.errors import ExitCode
 def run(words: Mapping[str, Any]) -> int:
     """Run the command; ``words`` are its parameters. Returns the exit code."""
     check_shown(words["form"])
+    wishes = read_wishes(words)
     outputs = parse_outputs(words["output"] or ())
-    publish(read_report(words["report"]), words["form"], outputs, read_wishes(words), sys.stdout)
+    check_drawn(words["form"], outputs, wishes)
+    publish(read_report(words["report"]), words["form"], outputs, wishes, sys.stdout)
     return ExitCode.OK

@@ -106,6 +106,7 @@ class Wishes:
 
     color: str = "auto"
     verbose: bool = False
+    plots: tuple[str, ...] = ()
 
 
 def look_for(stream: TextIO, wishes: Wishes) -> Look:
@@ -117,6 +118,7 @@ def look_for(stream: TextIO, wishes: Wishes) -> Look:
         color=_color(wishes.color, terminal),
         unicode=_can_show(stream.encoding or "utf-8"),
         verbose=wishes.verbose,
+        plots=wishes.plots,
     )
 
 

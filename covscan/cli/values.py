@@ -93,7 +93,8 @@ def read_names(options: Sequence[str] | None) -> tuple[str, ...]:
 def read_wishes(words: Mapping[str, Any]) -> Wishes:
     """What the user said about how things shall look."""
     color = choice("--color", words["color"], ("auto", "always", "never"))
-    return Wishes("never" if words["no_color"] else color, bool(words.get("verbose")))
+    plots = read_names(words.get("plot"))
+    return Wishes("never" if words["no_color"] else color, bool(words.get("verbose")), plots)
 
 
 def choice(option: str, text: str, known: Sequence[str]) -> str:

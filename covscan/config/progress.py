@@ -5,13 +5,17 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Takes the milestones of one run, in this order: start, (batch…, checkpoint)…, trial…, finish.
+    """Takes the milestones of one run, in this order: start, (sites, batch…, checkpoint)…, trial…, finish.
 
     ``finish`` is called once, also where the measurement fails. ``note`` may come at any time.
     """
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
         """Begin: the ids of the checkpoints in order, and how many batches each of them runs."""
+        ...
+
+    def sites(self, places: Sequence[tuple[str, str]], /) -> None:
+        """The names and positions that will be measured at the next checkpoint; a UsageError ends the run."""
         ...
 
     def batch(self) -> None:
@@ -39,6 +43,9 @@ class Silent:
     """A progress that nobody watches."""
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
+        """Ignore."""
+
+    def sites(self, places: Sequence[tuple[str, str]], /) -> None:
         """Ignore."""
 
     def batch(self) -> None:

@@ -1,12 +1,10 @@
 """Keeping the sites that the user asked for."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from covscan.capture.types import Network, Site, SiteKey
-from covscan.errors import UsageError, raise_collected
+from covscan.render.choosing import check_known, matches
 
 
 def select_sites(network: Network, keep: Sequence[str], leave_out: Sequence[str]) -> Network:
@@ -16,15 +14,15 @@ def select_sites(network: Network, keep: Sequence[str], leave_out: Sequence[str]
     matches nothing.
     """
     names = list(dict.fromkeys(site.key.site for site in network.sites))
-    _check(names, [*keep, *leave_out])
+    check_known(names, [*keep, *leave_out], "covscan sites lists what there is")
     kept = [site for site in network.sites if _wanted(site.key.site, keep, leave_out)]
     return replace(network, sites=tuple(_resettle(kept)))
 
 
 def _wanted(name: str, keep: Sequence[str], leave_out: Sequence[str]) -> bool:
-    if any(fnmatchcase(name, glob) for glob in leave_out):
+    if any(matches(name, glob) for glob in leave_out):
         return False
-    return not keep or any(fnmatchcase(name, glob) for glob in keep)
+    return not keep or any(matches(name, glob) for glob in keep)
 
 
 def _resettle(sites: Iterable[Site]) -> list[Site]:
@@ -42,23 +40,3 @@ def _resettle(sites: Iterable[Site]) -> list[Site]:
             heirs[source] = site.key
             settled.append(replace(site, same_as=None))
     return settled
-
-
-def _check(names: Sequence[str], globs: Sequence[str]) -> None:
-    errors = []
-    for glob in globs:
-        if any(fnmatchcase(name, glob) for name in names):
-            continue
-        near = difflib.get_close_matches(glob, names, n=3, cutoff=0.5)
-        hint = (
-            f"did you mean {', '.join(repr(name) for name in near)}?" if near else "covscan sites lists what there is"
-        )
-        errors.append(
-            UsageError(
-                "unknown-site",
-                f"no site matches '{glob}'",
-                found=f"{len(names)} sites, the first is '{names[0]}'" if names else "no sites at all",
-                hint=hint,
-            )
-        )
-    raise_collected(errors)

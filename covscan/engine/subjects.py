@@ -53,6 +53,7 @@ def plan_network(subject: Subject, settings: Settings) -> Network:
 def capture(subject: Subject, earlier: Sequence[Subject], settings: Settings, progress: Progress) -> Captured:
     """Run a subject's samples through it; ``earlier`` are those whose weights its layers are replayed with."""
     network = plan_network(subject, settings)
+    progress.sites([(site.key.site, site.key.position) for site in network.sites])
     recorder = SummaryRecorder(network, subject.samples, settings.seed)
     names = {} if subject.view is None else subject.view.calls
     references = tuple(Reference(other.id, other.checkpoint, other.backend, names) for other in earlier)

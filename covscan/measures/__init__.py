@@ -44,4 +44,7 @@ MEASURES: dict[str, Spec] = {
 ``shift_amplification`` is taken between two data sets alone, where it is material from 1.5 on and from 1/1.5 down.
 """
 
-__all__ = ["MEASURES", "Family", "Spec"]
+SIGNED = frozenset({"log_variance_ratio", "effective_rank", "excess_log_variance_ratio"})
+"""Measures that may be negative; the others are distances."""
+
+__all__ = ["MEASURES", "SIGNED", "Family", "Spec"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from covscan.measures import MEASURES, Family
+from covscan.measures import MEASURES, SIGNED, Family
 from covscan.measures.geometry import participation_ratio
 from covscan.measures.moments import MomentPair, gaussian_w2
 from covscan.measures.replicates import FEWEST_GROUPS, groups_of
@@ -21,7 +21,6 @@ from covscan.registry import resolve
 Float64 = npt.NDArray[np.float64]
 Noise = Mapping[str, float]
 
-SIGNED = frozenset({"log_variance_ratio", "effective_rank", "excess_log_variance_ratio"})
 _MOMENT_GROUPS, _MOMENT_DRAWS = 32, 64
 _ROW_GROUPS, _ROW_DRAWS = 16, 16
 _FALSE_DISCOVERY_RATE = 0.05

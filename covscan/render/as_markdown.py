@@ -47,7 +47,7 @@ def _block(block: Block) -> str:
         case Items():
             return "\n".join(f"- {_line(line)}" for line in block.lines)
         case Code():
-            return _fenced(block.text)
+            return _fenced(block)
         case Table():
             return "\n".join(_table(block))
 
@@ -108,9 +108,9 @@ def _code(text: str, in_table: bool) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
-def _fenced(text: str) -> str:
-    fence = "`" * max(_longest_run(text) + 1, 3)
-    return f"{fence}python\n{text.strip(chr(10))}\n{fence}"
+def _fenced(code: Code) -> str:
+    fence = "`" * max(_longest_run(code.text) + 1, 3)
+    return f"{fence}{code.language}\n{code.text.strip(chr(10))}\n{fence}"
 
 
 def _longest_run(text: str) -> int:

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 
+from rich.console import Console
 from rich.text import Text
 
 from covscan.render.as_text import console_for
@@ -19,11 +20,17 @@ def render_page(markdown: str, look: Look) -> str:
     """Headings, lists and code in a terminal's means; paragraphs are filled to its width."""
     file = io.StringIO()
     console = console_for(file, look)
+    for row in page_rows(markdown, console):
+        console.print(row)
+    return file.getvalue()
+
+
+def page_rows(markdown: str, console: Console) -> Iterator[Text]:
+    """The rows of a page as wide as the console, with their styles."""
     for lead, text in _paragraphs(markdown):
         for place, row in enumerate(text.wrap(console, max(console.width - len(lead), LEAST_WIDTH))):
             row.rstrip()
-            console.print(Text.assemble(" " * len(lead) if place else lead, row))
-    return file.getvalue()
+            yield Text.assemble(" " * len(lead) if place else lead, row)
 
 
 def _paragraphs(markdown: str) -> Iterator[tuple[str, Text]]:

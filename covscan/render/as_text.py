@@ -1,7 +1,7 @@
 """The report for a terminal or a pipe, drawn by rich."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -41,19 +41,24 @@ def draw(sections: Iterator[Section] | Sequence[Section], look: Look) -> str:
     """Draw sections one under the other, with an empty line between them."""
     file = io.StringIO()
     console = console_for(file, look)
+    for row in rows(sections, console, look):
+        console.print(row)
+    return file.getvalue()
+
+
+def rows(sections: Iterable[Section], console: Console, look: Look) -> Iterator[Text]:
+    """The rows of the sections as wide as the console, with their styles and without blanks at their ends."""
     for place, section in enumerate(sections):
         if place:
-            console.print()
+            yield Text()
         if section.title:
-            for row in Text(section.title, style="bold underline").wrap(console, console.width):
-                console.print(row)
+            yield from Text(section.title, style="bold underline").wrap(console, console.width)
         for above, block in zip((None, *section.blocks), section.blocks, strict=False):
             if isinstance(block, Prose) and above is not None:
-                console.print()
+                yield Text()
             for drawn in _drawn(block, console, look):
                 drawn.rstrip()
-                console.print(drawn)
-    return file.getvalue()
+                yield drawn
 
 
 def console_for(file: io.StringIO, look: Look) -> Console:
@@ -82,11 +87,12 @@ def _drawn(block: Block, console: Console, look: Look) -> Iterator[Text]:
             for line in block.lines:
                 yield from _item(line, console, look)
         case Code():
+            style = STYLES["code" if block.language == "python" else "plain"]
             for row in block.text.strip("\n").expandtabs().splitlines():
-                yield Text(f"    {row}", style=STYLES["code"])
+                yield Text(f"    {row}", style=style)
         case Table():
-            rows = [[text(cell) for cell in row] for row in block.rows]
-            yield from draw_table(block.columns, rows, console, look.glyphs.rule)
+            cells = [[text(cell) for cell in row] for row in block.rows]
+            yield from draw_table(block.columns, cells, console, look.glyphs.rule)
 
 
 def _item(line: Line, console: Console, look: Look) -> Iterator[Text]:

@@ -54,9 +54,10 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Lines to paste."""
+    """Lines to paste, or a drawing made of characters, which is ``text``."""
 
     text: str
+    language: Literal["python", "text"] = "python"
 
 
 Block = Table | Prose | Items | Code

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from covscan.render.blocks import Section
+from covscan.render.choosing import chosen
 from covscan.render.content import (
+    bands,
     coverage,
     findings,
     gate,
@@ -31,6 +33,8 @@ def document(report: Report, look: Look) -> Iterator[Section]:
         yield statistics.section(report, look)
     if look.verbose and report.shifts:
         yield measures.section(report, look)
+    for site in chosen(report.sites, look.plots):
+        yield bands.section(report, site, look)
     yield findings.section(report, look)
     slopes = gradients.section(report, look)
     if slopes is not None:

@@ -27,7 +27,8 @@ class Look:
     """How a rendering is to look; the default suits a pipe or a file.
 
     ``width`` is in columns, None for as wide as the content is. Only on a ``terminal`` may names be shortened
-    and rows be folded away, since nobody can ask a pipe for the rest.
+    and rows be folded away, since nobody can ask a pipe for the rest. ``plots`` names the sites whose percentiles
+    are to be drawn.
     """
 
     width: int | None = None
@@ -35,6 +36,7 @@ class Look:
     color: bool = False
     unicode: bool = True
     verbose: bool = False
+    plots: tuple[str, ...] = ()
 
     @property
     def glyphs(self) -> Glyphs:

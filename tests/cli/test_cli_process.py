@@ -68,6 +68,11 @@ def test_threads_do_not_spin_while_they_wait_unless_the_user_wants_it(given, use
         ["init", "-o", "-", "--report", GOLDEN / "digits.json"],
         ["render", GOLDEN / "digits.json"],
         ["render", GOLDEN / "digits.json", "-f", "markdown"],
+        ["render", GOLDEN / "digits.json", "--plot", "fc3"],
+        ["explain", "--help"],
+        ["explain", GOLDEN / "digits.json", "fc3"],
+        ["explain", GOLDEN / "digits.json", "fc3", "-f", "json"],
+        ["browse", "--help"],
     ],
     ids=lambda words: " ".join(str(word) for word in words if not isinstance(word, Path)),
 )
@@ -81,8 +86,15 @@ def test_that_test_can_fail():
     assert "numpy" in loaded_by("--version", before="import numpy")
 
 
+def test_browsing_reads_a_report_without_anything_heavy():
+    code = "import sys; from covscan.browse.app import Browser; sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "textual" in done.stderr.split()
+    assert not set(done.stderr.split()) & set(HEAVY)
+
+
 def test_help_does_not_even_load_rich():
-    assert not loaded_by("--help") & {"rich", "msgspec", "pygments"}
+    assert not loaded_by("--help") & {"rich", "msgspec", "pygments", "textual", "plotext"}
 
 
 def environment(**more):

@@ -49,6 +49,8 @@ COMMANDS = (
     "insert",
     "prove",
     "render",
+    "explain",
+    "browse",
     "schema",
     "config",
     "init",

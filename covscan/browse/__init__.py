@@ -1,0 +1,1 @@
+"""A report to walk through with the keyboard, in a terminal; it needs the extra ``browse``."""
