@@ -1,6 +1,7 @@
 """Measures of how the samples lie to each other, from the kept rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,7 @@ import numpy.typing as npt
 Float64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class GeometryPair:
     """Gram matrices (rows, rows) of the rows of two sides, and what each replicate takes of them.
 
@@ -20,6 +21,16 @@ class GeometryPair:
     b: Float64
     take_a: Float64
     take_b: Float64
+
+    @cached_property
+    def own_a(self) -> Float64:
+        """(replicates,) HSIC_1 of the first side with itself."""
+        return unbiased_hsic(self.a, self.a, self.take_a)
+
+    @cached_property
+    def own_b(self) -> Float64:
+        """(replicates,) HSIC_1 of the second side with itself."""
+        return unbiased_hsic(self.b, self.b, self.take_b)
 
 
 def gram(values: Float64) -> Float64:
@@ -53,14 +64,15 @@ def _hollow(gram: Float64) -> Float64:
     return hollow
 
 
-def participation_ratio(k: Float64, take: Float64) -> Float64:
+def participation_ratio(k: Float64, take: Float64, squared: Float64 | None = None) -> Float64:
     """tr(S)^2 / tr(S^2) of the covariance behind a Gram matrix, both traces unbiased, (replicates,).
 
     Between 1 (all variance in one direction) and the number of channels (none stands out); NaN where there is none.
-    Unlike the plug-in value it does not sink when there are fewer rows than channels.
+    Unlike the plug-in value it does not sink when there are fewer rows than channels. ``squared`` is
+    ``unbiased_hsic(k, k, take)`` where that is known already.
     """
     n = take.sum(axis=1)
-    squared = unbiased_hsic(k, k, take)
+    squared = unbiased_hsic(k, k, take) if squared is None else squared
     mean_part = ((take @ k) * take).sum(axis=1) / n  # a subset of rows has another mean
     trace = (take @ np.diag(k) - mean_part) / (n - 1)
     return np.where(squared > 0, np.square(trace) / np.where(squared > 0, squared, 1.0), np.nan)
@@ -74,7 +86,7 @@ def linear_cka_distance(pair: GeometryPair) -> Float64:
     Blind to rotations, to a common scale and to any shift of the mean: a complement to the other measures, which see
     just those.
     """
-    own_a, own_b = unbiased_hsic(pair.a, pair.a, pair.take_a), unbiased_hsic(pair.b, pair.b, pair.take_b)
+    own_a, own_b = pair.own_a, pair.own_b
     there = (own_a > 0) & (own_b > 0)
     scale = np.sqrt(np.where(there, own_a * own_b, 1.0))
     return np.where(there, 1.0 - unbiased_hsic(pair.a, pair.b, pair.take_a) / scale, np.nan)
@@ -86,4 +98,5 @@ def effective_rank(pair: GeometryPair) -> Float64:
     0 is no change, -0.69 half the directions. Blind to which directions they are.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.log(participation_ratio(pair.b, pair.take_b) / participation_ratio(pair.a, pair.take_a))
+        later = participation_ratio(pair.b, pair.take_b, pair.own_b)
+        return np.log(later / participation_ratio(pair.a, pair.take_a, pair.own_a))
