@@ -1,12 +1,10 @@
 """Reduces what a back end reads to summaries, one per site."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from covscan.capture.crew import Crew
 from covscan.capture.types import Network, Rows, SiteKey, Skip
 from covscan.data.types import Batch, Samples
 from covscan.stats import BlockMoments, SiteSummary
@@ -53,10 +51,9 @@ class SummaryRecorder:
         self._origins: list[tuple[Index, Index, Origin]] = []
         self._offsets: dict[int, int] = {}
         self._next = 0
-        self._crew = Crew()
 
     def record(self, key: SiteKey, rows: Rows, batch: Batch) -> None:
-        """Reduce the rows of one site in one batch; they must not change any more."""
+        """Reduce the rows of one site in one batch."""
         channels = rows.values.shape[1]
         summary = self._summaries.get(key)
         if summary is None:
@@ -66,17 +63,16 @@ class SummaryRecorder:
         if channels != summary.channels:
             self.skip(key.site, f"{channels} channels in a later batch, {summary.channels} in the first")
             return
-        self._crew.add(partial(summary.update, rows.values, self._origin(rows, batch)), rows.values.nbytes)
+        summary.update(rows.values, self._origin(rows, batch))
 
     def _origin(self, rows: Rows, batch: Batch) -> Origin:
         """Where ``rows`` come from, worked out once for all sites that are read at the same places of a batch."""
         if batch is not self._batch:
-            self._crew.flush()  # a site comes once in a batch, and its accumulator is nobody else's until then
             self._batch, self._origins = batch, []
         for sample, position, origin in self._origins:
             if sample is rows.sample and position is rows.position:
                 return origin
-        origin = Origin(batch.index[rows.sample], rows.position, batch.block[rows.sample]).prepared(self._seed)
+        origin = Origin(batch.index[rows.sample], rows.position, batch.block[rows.sample])
         self._origins.append((rows.sample, rows.position, origin))
         return origin
 
@@ -134,7 +130,6 @@ class SummaryRecorder:
 
     def summary(self) -> CheckpointSummary:
         """What was recorded; sites that were skipped on the way are left out."""
-        self._crew.close()
         sites = {key: kept for key, kept in self._summaries.items() if key.site not in self._skipped}
         skipped = tuple(Skip(site, reason) for site, reason in self._skipped.items())
         return CheckpointSummary(sites, self._replays, skipped)

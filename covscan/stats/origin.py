@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -81,11 +80,6 @@ class Origin:
     def grouping(self) -> Grouping:
         """The rows by block."""
         return Grouping(self.block)
-
-    def prepared(self, seed: int) -> Self:
-        """The same, with everything worked out that accumulators ask for, before several threads do."""
-        _ = self.samples, self.grouping, self.keys(seed)
-        return self
 
     def keys(self, seed: int) -> UInt64:
         """(rows,) hashes by which rows are sampled."""
