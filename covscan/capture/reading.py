@@ -69,8 +69,7 @@ class Reader:
         """Sizes of the sample axis and the position axes, in order."""
         if value.is_complex():
             raise UnreadableError("complex values")
-        if value.is_sparse or value.is_quantized or value.is_nested:
-            kind = "sparse" if value.is_sparse else "quantized" if value.is_quantized else "nested"
+        if kind := unreadable_kind(value):
             raise UnreadableError(f"{kind} tensor")
         if not value.is_floating_point():
             raise UnreadableError(f"{str(value.dtype).removeprefix('torch.')} values")
@@ -98,6 +97,17 @@ class Reader:
             return sample, position
         inside = mask[sample, position]
         return sample[inside], position[inside]
+
+
+def unreadable_kind(value: "torch.Tensor") -> str | None:
+    """``sparse``, ``quantized`` or ``nested``; None for a tensor that holds its values one beside the other."""
+    import torch
+
+    if value.is_quantized:
+        return "quantized"
+    if value.is_nested:
+        return "nested"
+    return "sparse" if value.layout is not torch.strided else None
 
 
 def _gather(moved: "torch.Tensor", row: Index, position: Index, sizes: tuple[int, ...]) -> Float:
