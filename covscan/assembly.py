@@ -172,6 +172,7 @@ class Assembly:
         fixed = {skip.site: skip.reason for network in shared for skip in network.skipped}
         skipped = [records.Skipped(site=site, reason=reason) for site, reason in fixed.items()]
         names = [subject.id for subject in self._opened.subjects]
+        never = dict.fromkeys(name for network in self._networks for name in network.never_fired)
         for site in sites:
             missing = [name for name in names if name not in site.statistics]
             known = {(skip.site, skip.checkpoint) for skip in self._skipped}
@@ -183,7 +184,7 @@ class Assembly:
         return records.Coverage(
             measured=sum(1 for site in sites if site.statistics),
             skipped=[*skipped, *self._skipped],
-            never_fired=list(dict.fromkeys(name for network in self._networks for name in network.never_fired)),
+            never_fired=[name for name in never if not any(skip.site == name for skip in self._skipped)],
             non_finite=list(
                 dict.fromkeys(
                     site.site for site in sites if any(s.nonfinite_share > 0 for s in site.statistics.values())

@@ -22,7 +22,7 @@ from covscan.engine.subjects import plan_network
 from covscan.errors import Inconclusive, UsageError
 from covscan.models.types import Source
 from covscan.parallel import Opening, measuring_ahead, open_by
-from covscan.report.types import Report, Run
+from covscan.report.types import Coverage, Report, Run
 from covscan.rules.evidence import Evidence
 from covscan.rules.questions import question
 from covscan.subjects import Opened, open_series
@@ -50,6 +50,15 @@ def compare_models(
     Raises UsageError for bad input and Inconclusive where nothing of one model could be found in the other.
     """
     return _measured(Clock(), ("covscan.subjects:open_models", (first, second)), progress, command)
+
+
+def _unmeasured(coverage: Coverage) -> str:
+    """Why nothing was measured: the first few reasons, or the modules that were never called."""
+    reasons = [f"{skip.site}: {skip.reason}" for skip in coverage.skipped[:3]]
+    if not reasons and coverage.never_fired:
+        names = ", ".join(coverage.never_fired[:3])
+        reasons = [f"{len(coverage.never_fired)} modules that were never called: {names}"]
+    return "; ".join(reasons) or "no sites"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ def _measured(clock: Clock, opening: Opening, progress: Progress | None, command
         raise Inconclusive(
             "nothing-measured",
             "no site could be measured",
-            found="; ".join(f"{skip.site}: {skip.reason}" for skip in report.coverage.skipped[:3]) or "no sites",
+            found=_unmeasured(report.coverage),
             hint="covscan sites lists what can be tapped and why the rest cannot",
         )
     return report

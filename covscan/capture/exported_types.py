@@ -31,7 +31,7 @@ def module_types(module: "torch.nn.Module") -> dict[str, str]:
     found: dict[str, str] = {}
     for name, child in module.named_modules():
         type_name = getattr(child, "type_name", None)
-        known = type_name() if callable(type_name) and hasattr(child, "graph") else None
+        known = type_name() if callable(type_name) and _nodes(child) is not None else None
         if isinstance(known, str) and not _is_foreign(name, child):
             found[name] = known.rpartition(".")[2]
     return found
@@ -44,7 +44,7 @@ def module_constants(module: "torch.nn.Module") -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name, child in module.named_modules():
-        for node in getattr(getattr(child, "graph", None), "nodes", ()):
+        for node in _nodes(child) or ():
             constants = _constants(node)
             if constants:
                 found.setdefault(name, constants)
@@ -53,8 +53,16 @@ def module_constants(module: "torch.nn.Module") -> dict[str, dict[str, Any]]:
 
 def _is_foreign(name: str, module: "torch.nn.Module") -> bool:
     """Whether a container that was never called carries the class of a child, as unflatten leaves it."""
-    nodes = list(getattr(module.graph, "nodes", ()))
-    return bool(name) and bool(list(module.children())) and not any(node.op.startswith("call_") for node in nodes)
+    called = any(node.op.startswith("call_") for node in _nodes(module) or ())
+    return bool(name) and bool(list(module.children())) and not called
+
+
+def _nodes(module: "torch.nn.Module") -> "list[torch.fx.Node] | None":
+    """The nodes of the module's graph; None where it has none, whatever else it may call ``graph``."""
+    import torch
+
+    graph = getattr(module, "graph", None)
+    return list(graph.nodes) if isinstance(graph, torch.fx.Graph) else None
 
 
 def _constants(node: Any) -> dict[str, Any]:

@@ -92,8 +92,7 @@ class Reader:
         """Sizes of the sample axis and the position axes, in order."""
         if value.is_complex():
             raise UnreadableError("complex values")
-        if value.is_sparse or value.is_quantized or value.is_nested:
-            kind = "sparse" if value.is_sparse else "quantized" if value.is_quantized else "nested"
+        if kind := unreadable_kind(value):
             raise UnreadableError(f"{kind} tensor")
         if not value.is_floating_point():
             raise UnreadableError(f"{str(value.dtype).removeprefix('torch.')} values")
@@ -123,6 +122,17 @@ class Reader:
         return sample[inside], position[inside]
 
 
+def unreadable_kind(value: "torch.Tensor") -> str | None:
+    """``sparse``, ``quantized`` or ``nested``; None for a tensor that holds its values one beside the other."""
+    import torch
+
+    if value.is_quantized:
+        return "quantized"
+    if value.is_nested:
+        return "nested"
+    return "sparse" if value.layout is not torch.strided else None
+
+
 def on_device(places: Index, device: "torch.device") -> "torch.Tensor":
     """``places`` there, without waiting for what the device is doing."""
     import torch
@@ -133,9 +143,9 @@ def on_device(places: Index, device: "torch.device") -> "torch.Tensor":
 
 
 def _own(rows: "torch.Tensor", value: "torch.Tensor") -> "torch.Tensor":
-    """``rows`` in memory of their own: what follows in the network may change ``value`` in place."""
+    """``rows``; on a device in memory of their own, since ``value`` may change in place before they are fetched."""
     read = _wide(rows)
-    if read.untyped_storage().data_ptr() == value.untyped_storage().data_ptr():
+    if read.device.type != "cpu" and read.untyped_storage().data_ptr() == value.untyped_storage().data_ptr():
         read = read.clone()
     return read
 

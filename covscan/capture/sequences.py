@@ -1,4 +1,4 @@
-"""Packed and nested sequences as padded tensors with the places that hold data."""
+"""Packed and nested sequences as padded tensors with the places that hold data, quantized tensors as what they mean."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,8 @@ def readable(*values: Any) -> Readable | None:
     tensor = first_tensor(*values)
     if tensor is None:
         return None
+    if tensor.is_quantized:
+        return Readable(tensor.dequantize(), tensor)
     return _pad(tensor) if tensor.is_nested else Readable(tensor, tensor)
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_UNCOUNTED = -1
+
+
 def tensors_in(value: Any) -> Iterator["torch.Tensor"]:
     """Every tensor in nested tuples, lists, mappings, dataclasses and model outputs, in order."""
     import torch
@@ -48,19 +51,23 @@ class Origin:
 
 
 class Provenance:
-    """Remembers tensors by identity and version, so that an in-place change makes another tensor of it."""
+    """Remembers tensors by identity and version, so that an in-place change makes another tensor of it.
+
+    Tensors of inference mode count no versions: their layout is remembered, and none is taken for another.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int, Origin]] = {}
 
     def remember(self, tensor: "torch.Tensor", origin: Origin) -> None:
         """Note that ``tensor`` as it is now is what ``origin`` says."""
-        self._known[id(tensor)] = (weakref.ref(tensor), tensor._version, origin)
+        version = _UNCOUNTED if tensor.is_inference() else tensor._version
+        self._known[id(tensor)] = (weakref.ref(tensor), version, origin)
 
     def same(self, tensor: "torch.Tensor") -> Origin | None:
         """The origin of exactly this tensor with exactly these values."""
         entry = self._entry(tensor)
-        return entry[2] if entry and entry[1] == tensor._version else None
+        return entry[2] if entry and entry[1] != _UNCOUNTED and entry[1] == tensor._version else None
 
     def layout(self, tensor: "torch.Tensor") -> Layout | None:
         """The layout of this tensor, changed in place or not."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_BY_PLACE, _BY_NAME = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+
+
 class TorchBackend:
     """The Backend for modules that Python hooks can see into."""
 
@@ -108,7 +111,7 @@ class TorchBackend:
             return model(*bound.args, **bound.kwargs)
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 "model-failed",
                 f"the model raised {type(error).__name__} on samples {batch.index[0]} to {batch.index[-1]}: "
@@ -127,14 +130,20 @@ class TorchBackend:
 
 
 def _signature(model: "torch.nn.Module") -> inspect.Signature | None:
+    """What the model's forward takes; of a wrapper that hands on whatever it gets, what its one module takes."""
     try:
-        return inspect.signature(model.forward)
+        signature = inspect.signature(model.forward)
     except (TypeError, ValueError):
         return None
+    inner = list(model.children())
+    handed_on = {each.kind for each in signature.parameters.values()} == {_BY_PLACE, _BY_NAME}
+    return _signature(inner[0]) if handed_on and len(inner) == 1 else signature
 
 
 def _dtype(model: "torch.nn.Module") -> "torch.dtype | None":
-    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), None)
+    """The type that inputs are given in: the first that can be computed with, which eight bits cannot."""
+    floating = (parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    return next((dtype for dtype in floating if dtype.itemsize > 1), None)
 
 
 def _equal(first: Any, second: Any) -> bool:

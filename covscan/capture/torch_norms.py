@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from covscan.capture.exported_types import module_constants
@@ -24,7 +25,10 @@ def norms_of(model: "torch.nn.Module", network: Network) -> dict[str, Norm]:
         base = base_name(call.name)
         if call.role != "norm" or base in found or base not in modules:
             continue
-        found[base] = _norm(call.type, modules[base], constants.get(base, {}), _input_site(call, sites))
+        norm = _norm(call.type, modules[base], constants.get(base, {}), _input_site(call, sites))
+        if call.gain_offset and norm.weight is not None:
+            norm = replace(norm, weight=norm.weight + call.gain_offset)
+        found[base] = norm
     return found
 
 
@@ -44,7 +48,7 @@ def _norm(type_name: str, module: "torch.nn.Module", constants: Mapping[str, Any
     statistics = getattr(module, "running_mean", None)
     return Norm(
         kind=kind,
-        eps=_eps(module) or float(constants.get("eps", 0.0)),
+        eps=epsilon_of(module) or float(constants.get("eps", 0.0)),
         weight=_array(weight),
         bias=_array(bias),
         running_mean=_array(statistics),
@@ -68,7 +72,8 @@ def _kind(names: tuple[str, ...]) -> Kind:
     return "rms" if "T5" in names[0] else "layer"
 
 
-def _eps(module: "torch.nn.Module") -> float:
+def epsilon_of(module: "torch.nn.Module") -> float:
+    """What a normalization adds under its square root, under any of its usual names; 0 where there is none."""
     for name in ("eps", "variance_epsilon", "epsilon"):
         value = getattr(module, name, None)
         if isinstance(value, int | float):

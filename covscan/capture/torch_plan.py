@@ -10,14 +10,18 @@ from covscan.capture import torch_modules as kinds
 from covscan.capture.attention import Logits, Scores, watching_attention
 from covscan.capture.channel_flow import INTERLEAVED
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
+from covscan.capture.norm_gain import gain_offset
+from covscan.capture.reading import unreadable_kind
 from covscan.capture.sequences import readable
 from covscan.capture.tensors import Origin, Provenance
+from covscan.capture.torch_norms import epsilon_of
 from covscan.capture.types import Layout, Module, Network, Role, Saturation, Site, SiteKey, Skip, base_name, call_name
 
 if TYPE_CHECKING:
     import torch
 
 _CONTAINERS = ("ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "Identity")
+_TORCHSCRIPT = "it is TorchScript, inside of which no hook runs"
 _ATTENTION_WORDS = ("attn", "attention")
 
 
@@ -50,14 +54,15 @@ class Discovery:
     _calls: Counter[str] = field(default_factory=Counter)
     _stack: list[_Frame] = field(default_factory=list)
     _recent: dict[int, Layout] = field(default_factory=dict)
+    _closed: list[str] = field(default_factory=list)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Install the hooks for one forward pass."""
         handles = []
         try:
-            for name, module in self.model.named_modules():
-                if name and ".parametrizations" not in f".{name}":  # what computes a weight is not a layer
+            for name, module in self._open_modules():
+                if ".parametrizations" not in f".{name}":  # what computes a weight is not a layer
                     handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
                     handles.append(module.register_forward_hook(self._after, with_kwargs=True))
             with watching_attention(lambda: self.samples, self._attended):
@@ -65,6 +70,21 @@ class Discovery:
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _open_modules(self) -> "list[tuple[str, torch.nn.Module]]":
+        """The modules that can be hooked, by name: nothing of what is TorchScript."""
+        import torch
+
+        found: list[tuple[str, torch.nn.Module]] = []
+        for name, module in self.model.named_modules():
+            if any(name.startswith(f"{closed}.") for closed in self._closed):
+                continue
+            if isinstance(module, torch.jit.ScriptModule):
+                self._closed.append(name)
+                self.skipped.setdefault(name, _TORCHSCRIPT)
+            elif name:
+                found.append((name, module))
+        return found
 
     def _before(self, name: str) -> Any:
         def enter(module: "torch.nn.Module", args: Any, kwargs: Any) -> None:
@@ -154,6 +174,7 @@ class Discovery:
                 dropout=kinds.dropout_probability(frame.names, module),
                 parameters=tuple(f"{frame.base}.{name}" for name in own_parameters(module)),
                 origin=frame.base,
+                gain_offset=_gain_offset(frame, readable(args, kwargs), found),
             )
         )
 
@@ -177,6 +198,9 @@ class Discovery:
                 self.skipped.setdefault(
                     frame.name, f"its {side} holds {str(tensor.dtype).removeprefix('torch.')} values"
                 )
+            return None
+        if kind := unreadable_kind(tensor):
+            self.skipped.setdefault(frame.name, f"its {side} is a {kind} tensor")
             return None
         hint = hint or self._recent.get(tensor.ndim)
         if hint is not None and hint.folded == INTERLEAVED and tensor.shape[0] != self.samples:
@@ -240,11 +264,8 @@ class Discovery:
         """Everything the pass showed."""
         never = tuple(
             name
-            for name, module in self.model.named_modules()
-            if name
-            and not self._calls[name]
-            and type(module).__name__ not in _CONTAINERS
-            and ".parametrizations" not in name
+            for name, module in self._open_modules()
+            if not self._calls[name] and type(module).__name__ not in _CONTAINERS and ".parametrizations" not in name
         )
         return Network(
             sites=tuple(self.sites),
@@ -255,6 +276,12 @@ class Discovery:
             nondeterministic=() if self.repeatable else ("output",),
             fed=tuple(self.fed),
         )
+
+
+def _gain_offset(frame: _Frame, given: Any, made: Any) -> float:
+    if frame.role != "norm" or given is None or made is None or type(frame.module).__module__.startswith("torch."):
+        return 0.0
+    return gain_offset(getattr(frame.module, "weight", None), given.tensor, made.tensor, epsilon_of(frame.module))
 
 
 def own_parameters(module: "torch.nn.Module") -> dict[str, "torch.Tensor"]:

@@ -25,6 +25,7 @@ from covscan.capture.types import (
 )
 from covscan.config import Settings
 from covscan.data.types import Batch
+from covscan.models.plain import is_plain
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,7 @@ class Tap:
         for site in network.measured():
             self._wanted[base_name(site.key.site)][site.key] = site
         self._attention = attention
+        self._resting = frozenset(network.never_fired)
         self._fired: set[SiteKey] = set()
         self._calls: Counter[str] = Counter()
         self._attended = 0
@@ -64,6 +66,8 @@ class Tap:
         handles = []
         try:
             for name, module in self._model.named_modules():
+                if name in self._resting:
+                    handles.append(module.register_forward_pre_hook(self._woken(name)))
                 if name in self._wanted:
                     handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
                     handles.append(module.register_forward_hook(self._after(name), with_kwargs=True))
@@ -97,6 +101,13 @@ class Tap:
         for sites in self._wanted.values():
             for key in sites.keys() - self._fired:
                 self._recorder.skip(key.site, "it did not run at this checkpoint")
+
+    def _woken(self, name: str) -> Any:
+        def enter(module: "torch.nn.Module", args: Any) -> None:
+            del module, args
+            self._recorder.skip(name, "it ran on later samples alone, and not on the first ones")
+
+        return enter
 
     def _before(self, base: str) -> Any:
         def enter(module: "torch.nn.Module", args: Any, kwargs: Any) -> None:
@@ -200,12 +211,14 @@ class Tap:
 
 
 def _replaceable(own: "Mapping[str, torch.Tensor]", theirs: "Mapping[str, torch.Tensor]") -> bool:
-    """Whether a module can run with other weights: every parameter is there, each tensor in its size.
+    """Whether a module can run with other weights: every parameter is there, each an ordinary tensor in its size.
 
     Buffers may be missing: those that are not saved are the same at every checkpoint.
     """
     import torch
 
+    if not all(is_plain(own[name]) for name in theirs):
+        return False
     if any(isinstance(own[name], torch.nn.Parameter) for name in own.keys() - theirs.keys()):
         return False
     return all(own[name].shape == other.shape for name, other in theirs.items())

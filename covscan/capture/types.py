@@ -128,6 +128,8 @@ class Module:
     """Qualified name of the module that it is a call of, as far as an exporter left it; None where that is unknown."""
     nodes: tuple[str, ...] = ()
     """Names of the graph's nodes that it is made of, the one that gives its output last; empty where there is none."""
+    gain_offset: float = 0.0
+    """What a normalization adds to its weight before it multiplies by it (1 for Gemma's)."""
 
 
 @dataclass(frozen=True, slots=True)

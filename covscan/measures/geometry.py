@@ -88,7 +88,9 @@ def linear_cka_distance(pair: GeometryPair) -> Float64:
     """
     own_a, own_b = pair.own_a, pair.own_b
     there = (own_a > 0) & (own_b > 0)
-    scale = np.sqrt(np.where(there, own_a * own_b, 1.0))
+    larger, smaller = np.where(there, np.maximum(own_a, own_b), 1.0), np.where(there, np.minimum(own_a, own_b), 1.0)
+    # The square root of their product, which would be 0 for tiny ones; exact where both are the same.
+    scale = larger * np.sqrt(np.maximum(smaller / larger, np.finfo(np.float64).tiny))
     return np.where(there, 1.0 - unbiased_hsic(pair.a, pair.b, pair.take_a) / scale, np.nan)
 
 

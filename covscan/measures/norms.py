@@ -131,7 +131,7 @@ def _placed(
         evidence,
         dead_after_relu_share=_dead_after_relu(norm, graph, place),
         redundant_bias=_redundant_bias(norm, graph, place),
-        follows_norm=next((graph.calls[p].name for p in graph.before[place] if graph.calls[p].role == "norm"), None),
+        follows_norm=_follows(graph, place),
         between_linear=_between_linear(norm, graph, place),
         dropout_source=noise.source if noise else None,
         dropout_variance_ratio=noise.ratio if noise else None,
@@ -182,11 +182,17 @@ def _tiny(norm: Norm, variances: Float64 | None) -> float | None:
 
 def _dead_after_relu(norm: Norm, graph: Topology, place: int) -> float | None:
     """Share of channels in front of a rectifier whose normalized value stays below 0 up to 3 deviations."""
-    nexts = [graph.calls[p] for p in graph.after[place]]
+    nexts = _inner_activations(graph, place) or [graph.calls[p] for p in graph.after[place]]
     if norm.weight is None or norm.kind == "rms" or not any(call.type in _RECTIFIERS for call in nexts):
         return None
     bias = norm.bias if norm.bias is not None else np.zeros_like(norm.weight)
     return float(np.mean(bias + _DEVIATIONS * np.abs(norm.weight) < 0))
+
+
+def _inner_activations(graph: Topology, place: int) -> "list[Module]":
+    """The activations that a normalization applies itself, as modules of its own."""
+    name = graph.calls[place].name
+    return [call for call in graph.calls if call.role == "activation" and call.name.startswith(f"{name}.")]
 
 
 def _redundant_bias(norm: Norm, graph: Topology, place: int) -> str | None:
@@ -201,9 +207,22 @@ def _redundant_bias(norm: Norm, graph: Topology, place: int) -> str | None:
     return None
 
 
+def _follows(graph: Topology, place: int) -> str | None:
+    """The normalization that gives the very tensor that this one reads."""
+    read = graph.inputs[place]
+    return next(
+        (
+            graph.calls[p].name
+            for p in graph.before[place]
+            if graph.calls[p].role == "norm" and graph.outputs[p] in read
+        ),
+        None,
+    )
+
+
 def _between_linear(norm: Norm, graph: Topology, place: int) -> tuple[str, str] | None:
     """The two layers that nothing but a BatchNorm separates, so that all three are one linear map."""
-    if norm.kind != "batch" or graph.outputs[place] is None:
+    if norm.kind != "batch" or graph.outputs[place] is None or _inner_activations(graph, place):
         return None
     before = [graph.calls[p] for p in graph.before[place] if graph.outputs[p] in graph.inputs[place]]
     after = [graph.calls[p] for p in graph.after[place] if graph.outputs[place] in graph.inputs[p]]

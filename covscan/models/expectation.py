@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from covscan.models.plain import is_plain, kind_of
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -42,6 +44,10 @@ def shape_difference(given: Any, wanted: Any) -> str | None:
     """How a tensor of the file differs from the module's in shape or kind; None where it can be loaded."""
     if not isinstance(given, torch.Tensor) or not isinstance(wanted, torch.Tensor) or is_lazy(wanted):
         return None
+    if is_lazy(given):
+        return "never initialized in the file"
+    if is_plain(wanted) and kind_of(given) is not None:
+        return f"{kind_of(given)} in the file, an ordinary tensor in the model"
     if given.shape != wanted.shape and not (given.numel() == wanted.numel() == 1 and given.dim() + wanted.dim() == 1):
         return f"{tuple(given.shape)} in the file, {tuple(wanted.shape)} in the model"
     if wanted.is_floating_point() and not given.is_floating_point():
@@ -54,6 +60,8 @@ def _tied(tensors: dict[str, Any]) -> dict[str, str]:
     names: dict[str, str] = {}
     for name, tensor in tensors.items():
         if not isinstance(tensor, torch.Tensor) or is_lazy(tensor) or tensor.is_meta or not tensor.numel():
+            continue
+        if not is_plain(tensor):  # which has no one address
             continue
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         names[name] = first.setdefault(key, name)

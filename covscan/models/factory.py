@@ -27,6 +27,7 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
     factory = factory_of(model)
     name = name_of(model)
     if isinstance(factory, nn.Module):
+        _refuse_parts(factory, name)
         built: Any = _copy(factory, name, arguments)
     else:
         _check_call(factory, name, arguments)
@@ -37,6 +38,14 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
             f"{name} does not return a torch.nn.Module",
             found=f"a {type(built).__module__}.{type(built).__qualname__}",
             hint="return the network alone",
+        )
+    _refuse_parts(built, name)
+    if isinstance(built, torch.jit.ScriptModule):
+        raise UsageError(
+            "scripted-module",
+            f"{name} returns TorchScript, inside of which no hook runs",
+            found=f"a {type(built).__name__}",
+            hint="return the module before torch.jit.script, or leave out --model and name saved TorchScript files",
         )
     return _to_cpu(unwrap(built)).eval()
 
@@ -65,13 +74,31 @@ def _copy(module: nn.Module, name: str, arguments: Mapping[str, Any]) -> nn.Modu
         )
     try:
         return copy.deepcopy(module)
-    except (RuntimeError, TypeError) as error:
+    except Exception as error:
         raise UsageError(
             "factory-failed",
             f"{name} is a module that cannot be copied",
             found=describe_error(error),
             hint="name a function that builds it",
         ) from error
+
+
+def _refuse_parts(module: nn.Module, name: str) -> None:
+    """Raise UsageError where a process of a distributed run holds no more than its part of the weights."""
+    parts = [each for each, parameter in module.named_parameters() if type(parameter).__name__ == "DTensor"]
+    parts += [each or "itself" for each, inner in module.named_modules() if _is_fully_sharded(inner)]
+    if parts:
+        raise UsageError(
+            "sharded-module",
+            f"{name} is sharded over the processes of a distributed run, each of which holds a part of its weights",
+            found=f"{len(parts)} parts, the first {parts[0]!r}",
+            hint="give a function that builds the module, and full state dicts as checkpoints: "
+            "get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))",
+        )
+
+
+def _is_fully_sharded(module: nn.Module) -> bool:
+    return type(module).__name__ == "FullyShardedDataParallel" and type(module).__module__.startswith("torch.")
 
 
 def _check_call(factory: Any, name: str, arguments: Mapping[str, Any]) -> None:

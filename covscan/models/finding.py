@@ -9,7 +9,7 @@ from pathlib import Path
 from covscan.config.loading import looks_like_object
 from covscan.errors import CovscanError, InputErrors, UsageError, raise_collected
 from covscan.models.checkpoint_files import saved_file
-from covscan.models.folders import checkpoints_among, natural, saved_in_folder
+from covscan.models.folders import PART_SUFFIX, checkpoints_among, distributed, natural, saved_in_folder
 from covscan.models.formats import Saved
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -38,6 +38,8 @@ def _of_argument(text: str, notes: list[str]) -> list[Saved]:
     path = Path(text).expanduser()
     if path.is_dir():
         return saved_in_folder(path, notes)
+    if path.suffix == PART_SUFFIX and path.exists():
+        raise distributed(path.parent)
     if path.exists():
         return [saved_file(path)]
     if _MAGIC.search(text) is not None:
@@ -57,6 +59,9 @@ def _of_glob(pattern: str, notes: list[str]) -> list[Saved]:
     found = checkpoints_among(match for match in matches if not match.is_dir())
     for folder in [match for match in matches if match.is_dir()]:
         found += saved_in_folder(folder, notes)
+    parts = [match for match in matches if match.suffix == PART_SUFFIX]
+    if parts and not found:
+        raise distributed(parts[0].parent)
     if not found:
         raise UsageError(
             "no-checkpoints-found",

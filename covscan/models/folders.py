@@ -24,6 +24,7 @@ _SIDE_FILE = re.compile(
 )
 _OF_A_RUN = re.compile(r"^(checkpoint|ckpt|weight|snapshot|(global_?)?step|epoch|iter)s?([_\-=.]?\d+)?$")
 _LOOSE_SUFFIXES = (".bin", ".pkl", ".pickle", ".tar", ".model")  # other programs' files have them too
+PART_SUFFIX = ".distcp"
 _DIGITS = re.compile(r"(\d+)")
 _DEEPEST = 5
 
@@ -42,14 +43,24 @@ def saved_in_folder(folder: Path, notes: list[str]) -> list[Saved]:
     names = sorted(each.name for each in folder.iterdir())
     if not names:
         raise UsageError("empty-directory", f"the folder {str(folder)!r} is empty")
-    distributed = any(folder.rglob("*.distcp"))
+    parts = sorted(folder.rglob(f"*{PART_SUFFIX}"), key=natural)
+    if parts:
+        raise distributed(parts[0].parent)
     raise UsageError(
         "no-checkpoints-found",
         f"the folder {str(folder)!r} holds no checkpoint",
-        found="a distributed checkpoint (.distcp)" if distributed else ", ".join(names[:5]),
-        hint="convert it with torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
-        if distributed
-        else "covscan looks for .pt/.pth/.bin/.ckpt, safetensors, .pt2, ONNX and Hugging Face directories",
+        found=", ".join(names[:5]),
+        hint="covscan looks for .pt/.pth/.bin/.ckpt, safetensors, .pt2, ONNX and Hugging Face directories",
+    )
+
+
+def distributed(folder: Path) -> UsageError:
+    """The error for a folder that torch.distributed.checkpoint wrote, of which each file holds a part."""
+    return UsageError(
+        "distributed-checkpoint",
+        f"{str(folder)!r} is a distributed checkpoint, whose index is a pickle that could run code",
+        found=f"{len(list(folder.glob(f'*{PART_SUFFIX}')))} {PART_SUFFIX} files",
+        hint=f"convert it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} FILE.pt",
     )
 
 
@@ -59,6 +70,7 @@ def checkpoints_among(files: Iterable[Path]) -> list[Saved]:
     Raises UsageError, or InputErrors, where a file promises a checkpoint by its suffix and holds none.
     """
     rest = [file for file in files if not _SIDE_FILE.match(file.name.lower()) and not file.name.startswith(".")]
+    rest = [file for file in rest if file.suffix != PART_SUFFIX]
     readers: list[Callable[[], Saved | None]] = []
     for index in [file for file in rest if file.name.endswith(INDEX_SUFFIX)]:
         covered = {shard.name for shard in shards_of_index(index)}

@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+from covscan.models.plain import is_plain
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _INTERNAL = frozenset(vars(nn.Module()))
@@ -32,7 +35,7 @@ def identity_of(module: nn.Module, asked: str) -> str | None:
         digest.update(f"{name}\0{_settled(own, _DEPTH)}\0{_class_digest(kind)}\n".encode())
     saved = module.state_dict().keys()
     for name, buffer in module.named_buffers():
-        if name not in saved and buffer.layout is torch.strided and not buffer.is_meta:
+        if name not in saved and not buffer.is_meta and not is_lazy(buffer) and is_plain(buffer):
             digest.update(f"{name}\0{buffer.dtype}\0{tuple(buffer.shape)}\0".encode())
             digest.update(buffer.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     for path in _own_sources():

@@ -1,5 +1,6 @@
 """Put weights into a module, completely or not at all."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from covscan.errors import UsageError
 from covscan.models.expectation import Expected, expected_of
 from covscan.models.matching import Match, match, renamings
 from covscan.models.nesting import candidates
+from covscan.models.plain import plain
 
 
 class Loader:
@@ -28,12 +30,13 @@ class Loader:
             for name, tensor in self.expected.tensors.items()
             if name.endswith("num_batches_tracked") and not tensor.is_meta
         }
+        self._versions = getattr(module.state_dict(), "_metadata", None)
         self._on_meta = any(getattr(tensor, "is_meta", False) for tensor in module.state_dict().values())
 
     def match(self, content: Any, where: str) -> Match:
         """The weights in ``content`` by the module's names. Raises UsageError where they do not fit."""
         try:
-            return match(content, self.expected, where=where, model=self._model)
+            return _with_values(match(content, self.expected, where=where, model=self._model), where)
         except UsageError as error:
             translated = self._translated(content) if error.code == "weights-mismatch" else None
             if translated is None:
@@ -44,7 +47,9 @@ class Loader:
         """Copy ``tensors``, which ``match`` gave, into the module. Raises UsageError."""
         try:
             with torch.no_grad():
-                self.module.load_state_dict({**self._counts, **tensors}, strict=False, assign=self._on_meta)
+                state = OrderedDict({**self._counts, **tensors})
+                state._metadata = self._versions  # type: ignore[attr-defined] # by which quantized layers read theirs
+                self.module.load_state_dict(state, strict=False, assign=self._on_meta)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 "weights-mismatch",
@@ -57,7 +62,7 @@ class Loader:
 
     def complete(self, tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """``tensors`` and, by their other names, those that the file holds once for several tied places."""
-        found = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+        found = {name: plain(tensor) for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
         leaders = {self.expected.tied[name]: name for name in found if name in self.expected.tied}
         for name, leader in self.expected.tied.items():
             if name not in found and leader in leaders:
@@ -103,3 +108,16 @@ class Loader:
                 found=f"{len(left)} buffers, the first {left[0]!r}",
                 hint="build the module on the CPU",
             )
+
+
+def _with_values(found: Match, where: str) -> Match:
+    """``found`` itself. Raises UsageError where its tensors have shapes and no values."""
+    empty = [name for name, tensor in found.tensors.items() if getattr(tensor, "is_meta", False)]
+    if empty:
+        raise UsageError(
+            "meta-tensors",
+            f"{where} was saved from the meta device and holds no values",
+            found=f"{len(empty)} tensors of shapes alone, the first {empty[0]!r}",
+            hint="save the weights once they are there, on a real device",
+        )
+    return found

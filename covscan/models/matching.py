@@ -11,6 +11,10 @@ from covscan.models.nesting import Weights, candidates, describe, is_averaged
 _WRAPPERS = frozenset(["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"])
 
 
+_OTHER_FUNCTION = "is it the right function, with the arguments (--model-arg) that the run was trained with?"
+_ADAPTER = "the file holds an adapter without the network below it: save the whole model.state_dict(), or merge the two"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """The tensors of a file by the names of the module; ``notes`` say what was chosen and left out."""
@@ -169,11 +173,12 @@ def _misfit(difference: Difference, first: Weights, where: str, model: str) -> U
             parts.append(f"{len(difference.unexpected)} unexpected in it, the first {difference.unexpected[0]!r}")
         if difference.shapes:
             name, shapes = next(iter(difference.shapes.items()))
-            parts.append(f"{len(difference.shapes)} of another shape, the first {name!r}: {shapes}")
+            what = "shape" if shapes.startswith("(") else "kind"
+            parts.append(f"{len(difference.shapes)} of another {what}, the first {name!r}: {shapes}")
         found = "; ".join(parts)
     return UsageError(
         "weights-mismatch",
         f"the weights in {where} do not fit {model}",
         found=found,
-        hint="is it the right function, with the arguments (--model-arg) that the run was trained with?",
+        hint=_ADAPTER if first.tensors and all(".lora_" in name for name in first.tensors) else _OTHER_FUNCTION,
     )

@@ -83,12 +83,18 @@ def _flatten(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any
     for key, value in content.items():
         if not isinstance(key, str):
             continue
-        if isinstance(value, torch.Tensor) or key.endswith("_extra_state"):
+        if isinstance(value, torch.Tensor) or key.endswith("_extra_state") or _is_packed(key, value):
             yield prefix + key, value
         elif isinstance(value, nn.Module):
             yield from ((f"{prefix}{key}.{name}", tensor) for name, tensor in value.state_dict().items())
         elif isinstance(value, Mapping) and "param_groups" not in value and not key.lower().startswith(_NOT_WEIGHTS):
             yield from _flatten(value, f"{prefix}{key}.")
+
+
+def _is_packed(key: str, value: Any) -> bool:
+    """Whether an entry is what torch.ao's quantized layers save beside tensors: packed weights and their type."""
+    parts = key.split(".")
+    return "_packed_params" in parts and (isinstance(value, torch.dtype | tuple) or value is None)
 
 
 def _unusual(path: tuple[str, ...]) -> int:

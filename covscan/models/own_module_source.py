@@ -9,6 +9,7 @@ from torch import nn
 from covscan.errors import CovscanError, UsageError
 from covscan.models.formats import Saved
 from covscan.models.identity import identity_of
+from covscan.models.plain import plain
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
 
@@ -65,4 +66,4 @@ class OwnModuleSource:
     def weights(self, checkpoint: Checkpoint) -> Mapping[str, torch.Tensor]:
         """The module's parameters and saved buffers by its own names. Raises UsageError."""
         state = self.module(checkpoint).state_dict()
-        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        return {name: plain(tensor) for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}

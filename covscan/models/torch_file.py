@@ -25,6 +25,9 @@ _DAMAGED = re.compile(
 )
 
 
+_PARTS = ("DTensor", "ShardedTensor")
+
+
 def read_torch(saved: Saved, *, trust: bool = False) -> Any:
     """Whatever was saved, on the CPU, its tensors memory-mapped where the file is a zip archive.
 
@@ -51,15 +54,44 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
 def _load(path: Path, trust: bool) -> Any:
     archive = zipfile.is_zipfile(path)
     try:
-        return _unpickle(path, archive, weights_only=True)
+        return _whole(path, _unpickle(path, archive, weights_only=True))
+    except UsageError:
+        raise
     except Exception as error:
         if not trust or not isinstance(error, pickle.UnpicklingError):
             raise _explain(path, error, archive=archive) from error
     try:
         with _importable(path):
-            return _unpickle(path, archive, weights_only=False)
+            content = _unpickle(path, archive, weights_only=False)
     except (Exception, SystemExit) as error:
         raise _explain_trusted(path, error) from error
+    return _whole(path, content)
+
+
+def _whole(path: Path, content: Any) -> Any:
+    """``content`` itself. Raises UsageError where it is what one process of a distributed run has of the weights."""
+    part = next((kind for kind in _kinds(content) if kind in _PARTS), None)
+    if part is not None:
+        raise _sharded(path, f"a {part}")
+    return content
+
+
+def _kinds(content: Any) -> Iterator[str]:
+    """Names of the classes of what stands in nested mappings."""
+    for value in content.values() if isinstance(content, Mapping) else ():
+        if isinstance(value, Mapping):
+            yield from _kinds(value)
+        else:
+            yield type(value).__name__
+
+
+def _sharded(path: Path, found: str) -> UsageError:
+    return UsageError(
+        "sharded-weights",
+        f"{str(path)!r} was saved by one process of a distributed run and holds its part of the weights",
+        found=found,
+        hint="save the whole: get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))",
+    )
 
 
 def _unpickle(path: Path, archive: bool, *, weights_only: bool) -> Any:
@@ -92,6 +124,8 @@ def _explain(path: Path, error: Exception, *, archive: bool) -> UsageError:
     if isinstance(error, EOFError) or (not isinstance(error, pickle.UnpicklingError) and _DAMAGED.search(text)):
         return truncated(path, text[:160])
     blocked = _blocked_globals(path, str(error), archive)
+    if any(name.startswith("torch.distributed.") for name in blocked):
+        return _sharded(path, f"it needs {_listed(blocked)}")
     if blocked and _holds_module(path, archive):
         return UsageError(
             "whole-module",

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from covscan.config.settings import Settings
 from covscan.models.factory import build, name_of
+from covscan.models.plain import plain
 from covscan.models.types import Checkpoint, Series
 
 
@@ -37,7 +38,7 @@ class UntrainedSource:
 
     def weights(self, checkpoint: Checkpoint) -> Mapping[str, torch.Tensor]:
         """Its parameters and buffers by name."""
-        return {name: value for name, value in self._module.state_dict().items() if torch.is_tensor(value)}
+        return {name: plain(value) for name, value in self._module.state_dict().items() if torch.is_tensor(value)}
 
 
 def _digest(module: nn.Module) -> str:
@@ -45,5 +46,5 @@ def _digest(module: nn.Module) -> str:
     for name, tensor in module.state_dict().items():
         whole.update(name.encode())
         if torch.is_tensor(tensor) and not tensor.is_meta and not is_lazy(tensor):
-            whole.update(tensor.detach().flatten().view(torch.uint8).numpy().tobytes())
+            whole.update(plain(tensor).detach().flatten().view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()

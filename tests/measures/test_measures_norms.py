@@ -344,6 +344,58 @@ def test_norms_in_a_row_and_between_linear_layers(data):
     assert evidence_of(active, data, "bn").between_linear is None
 
 
+def test_norms_that_read_parts_of_one_tensor_do_not_follow_one_another(data):
+    class Parts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.a, self.b = nn.Linear(12, 8), nn.LayerNorm(4), nn.LayerNorm(4)
+
+        def forward(self, x):
+            one, other = self.fc(x).chunk(2, -1)
+            return self.a(one) + self.b(other)
+
+    assert evidence_of(Parts(), data, "b").follows_norm is None
+
+
+def test_a_norm_that_activates_itself_is_no_linear_map(data):
+    class NormAndRelu(nn.BatchNorm1d):
+        def __init__(self, channels):
+            super().__init__(channels)
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return self.act(super().forward(x))
+
+    made = net(a=nn.Linear(12, 8), bn=NormAndRelu(8), b=nn.Linear(8, 8))
+    with torch.no_grad():
+        made.bn.bias[0] = -9
+    found = evidence_of(made, data, "bn")
+    assert found.between_linear is None
+    assert found.dead_after_relu_share == pytest.approx(1 / 8)
+
+
+def test_a_gain_of_one_more_than_the_weight_is_no_gain_of_zero(data):
+    class Own(nn.Module):
+        def __init__(self, offset):
+            super().__init__()
+            self.offset, self.weight = offset, nn.Parameter(torch.linspace(-0.1, 0.1, 8) + 1 - offset)
+
+        def forward(self, x):
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * (self.offset + self.weight)
+
+    class ShiftedNorm(Own):
+        pass
+
+    for offset in (0.0, 1.0):
+        made = net(fc=nn.Linear(12, 8), norm=ShiftedNorm(offset))
+        assert not evidence_of(made, data, "norm").gamma_all_zero
+        zero = net(fc=nn.Linear(12, 8), norm=ShiftedNorm(offset))
+        nn.init.zeros_(zero.norm.weight)
+        found = evidence_of(zero, data, "norm")
+        assert found.gamma_all_zero is (offset == 0.0)
+        assert found.initial_affine is (offset == 1.0)
+
+
 def test_batch_statistics_in_evaluation_and_frozen_gains(data):
     made = net(fc=nn.Linear(12, 8), bn=nn.BatchNorm1d(8, track_running_stats=False))
     found = evidence_of(made, data, "bn")

@@ -99,6 +99,12 @@ def test_participation_ratio_does_not_sink_with_few_rows():
     assert ratio == pytest.approx(400, rel=0.15)  # the plug-in value cannot pass 63
 
 
+def test_cka_of_values_whose_squares_of_squares_are_too_small_for_a_float():
+    values = 1e-41 * np.random.default_rng(0).normal(size=(64, 5))
+    found = compared(values, values[:, ::-1] * 3).measures["linear_cka_distance"]
+    assert found.value == pytest.approx(0, abs=1e-6)
+
+
 def test_cka_is_blind_to_rotation_scale_and_shift():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(300, 10)) * np.arange(1, 11)

@@ -42,6 +42,16 @@ def test_a_module_that_cannot_be_copied():
     assert failing(net).code == "factory-failed"
 
 
+def test_a_module_that_refuses_to_be_copied_in_its_own_way():
+    class Refusing(nn.Linear):
+        def __deepcopy__(self, memo):
+            raise AssertionError("not this one")
+
+    error = failing(Refusing(2, 3))
+    assert error.code == "factory-failed"
+    assert "not this one" in error.found
+
+
 def test_what_the_function_prints_goes_to_stderr(bench, capsys):
     build(f"{bench.folder / 'nets.py'}:build", {})
     out, err = capsys.readouterr()

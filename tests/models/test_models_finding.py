@@ -212,7 +212,7 @@ def test_empty_and_useless_folders():
     assert code_of("empty/nested").code == "empty-directory"
     assert code_of("empty").code == "no-checkpoints-found"
     Path("empty/__0_0.distcp").write_bytes(b"x")
-    assert "distributed" in code_of("empty").found
+    assert code_of("empty").code == "distributed-checkpoint"
 
 
 def test_every_argument_that_is_at_fault_is_reported():

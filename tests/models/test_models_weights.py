@@ -190,6 +190,13 @@ def test_weights_that_are_not_finite_are_loaded(bench):
     assert source.module(source.series.checkpoints[0]).head.weight.isnan().sum() == 1
 
 
+def test_weights_that_were_never_initialized_are_told_also_where_the_file_is_trusted(bench):
+    lazy = torch.nn.Sequential(torch.nn.LazyLinear(2)).state_dict()
+    bench.save("lazy.pt", lazy)
+    error = bench.error("lazy.pt", model=lambda: torch.nn.Sequential(torch.nn.Linear(3, 2)), trust=True)
+    assert "never initialized in the file" in error.found
+
+
 def test_every_file_that_does_not_fit_is_told_up_to_three(bench):
     paths = [bench.save(f"{i}.pt", bench.state(0, width=8)) for i in range(5)]
     with pytest.raises(InputErrors) as caught:
