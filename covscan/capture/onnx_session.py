@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 from covscan.capture.onnx_constants import Array, is_external, map_tensor
 from covscan.capture.threads import asked_threads
 from covscan.errors import UsageError
+from covscan.memory import guarded
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     *(each for each in vars(runtime_state).values() if isinstance(each, type) and issubclass(each, Exception)),
@@ -46,7 +47,8 @@ class Session:
         if not outputs:  # ONNX Runtime takes none for all
             return {}
         try:
-            values = self.engine.run(list(outputs), dict(feeds))
+            with guarded():
+                values = self.engine.run(list(outputs), dict(feeds))
         except RUNTIME_ERRORS as error:
             fed = ", ".join(f"'{name}' {array.dtype}{list(array.shape)}" for name, array in feeds.items())
             raise UsageError(
@@ -79,9 +81,10 @@ def open_session(
     else:
         handles = []
     try:
-        engine = onnxruntime.InferenceSession(
-            tapped_model(model, outputs).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        with guarded():
+            engine = onnxruntime.InferenceSession(
+                tapped_model(model, outputs).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
     except RUNTIME_ERRORS as error:
         raise _refused(path, error) from error
     return Session(path=path, engine=engine, mapped=(*mapped.values(), *handles))

@@ -65,7 +65,8 @@ def _demands(graph: Graph, checkpoint: Checkpoint, batch: Batch) -> tuple[int | 
     one, two = (bind(graph.inputs, repeated(batch, count), checkpoint.path) for count in _FEW)
     free = [name for name in one if one[name].shape != two[name].shape]
     shapes = {name: shape for name, _, shape in declared(graph.inputs)}
-    fixed = [shapes[name][0] for name in free if one[name].shape[0] != two[name].shape[0]]
+    varied = [name for name in free if one[name].shape[0] != two[name].shape[0]]
+    fixed = [size for name in varied for size in shapes[name][:1]]
     return next((size for size in fixed if isinstance(size, int)), None), frozenset(free)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from covscan.config.loading import looks_like_object
 from covscan.config.settings import Settings
 from covscan.errors import UsageError
+from covscan.memory import bounded
 from covscan.registry import resolve
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _open_path(path: Path, settings: Settings, option: str) -> "Contents":
         raise UsageError("no-such-file", f"{option}: there is no {str(path)!r}", hint=hint)
     if path.is_dir():
         return _read(_IMAGES, path, settings)
+    if not path.is_file():
+        raise UsageError("unreadable-data", f"{option}: {str(path)!r} is no regular file", hint="save it to disk first")
     name = path.name.lower()
     kind = next((target for suffix, target in KINDS.items() if name.endswith(suffix)), None)
     if kind is None:
@@ -98,11 +101,30 @@ def _open_path(path: Path, settings: Settings, option: str) -> "Contents":
 
 
 def _read(reader: str, *arguments: Any) -> "Contents":
-    contents: Contents = resolve(reader)(*arguments)
-    return contents
+    read = resolve(reader)  # its imports are not to count
+    path = arguments[0]
+    if not isinstance(path, Path):
+        contents: Contents = read(*arguments)
+        return contents
+    with bounded(_size(path), repr(str(path))):
+        bounded_contents: Contents = read(*arguments)
+        return bounded_contents
 
 
 def _kinds_hint(path: Path) -> str:
     if path.suffix == ".py":
         return f"name the function that returns the data: {path}:function"
     return f"give one of {', '.join(KINDS)}, or file.py:function that returns a DataLoader or arrays"
+
+
+def _size(path: Path) -> int:
+    """How large the file is, unpacked where it is an archive that says so; its reader asks whether that fits."""
+    if path.suffix.lower() != ".npz":
+        return 0 if path.is_dir() else path.stat().st_size
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return path.stat().st_size

@@ -65,6 +65,8 @@ def _of_tensor(value: Any, name: str) -> Array:
             f"{name!r} in the data is a nested tensor",
             hint="pad it with torch.nested.to_padded_tensor, and add a mask",
         )
+    if value.is_meta:
+        raise UsageError("bad-array", f"{name!r} in the data has a shape and no values", hint="save it with its values")
     dense = value.detach()
     if dense.is_quantized:
         dense = dense.dequantize()

@@ -1,5 +1,6 @@
 """Sample data from Parquet, Arrow and Feather; only the chosen rows are converted."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from covscan.data.columns import of_columns
 from covscan.data.contents import Contents
 from covscan.data.sampling import Index, choose_rows
 from covscan.errors import UsageError
+from covscan.memory import require
+
+_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError)
+"""What pyarrow raises: its own errors are some of these, and names that are not UTF-8 are found late."""
 
 
 def read_parquet(path: Path, settings: Settings) -> Contents:
@@ -20,6 +25,7 @@ def read_parquet(path: Path, settings: Settings) -> Contents:
     try:
         with pq.ParquetFile(path) as file:
             available = file.metadata.num_rows
+            _check_rows(path, file.metadata)
             index = choose_rows(available, settings.samples, settings.seed)
             groups, start = [], 0
             for group in range(file.num_row_groups):
@@ -29,7 +35,7 @@ def read_parquet(path: Path, settings: Settings) -> Contents:
                     groups.append(file.read_row_group(group).take(inside - start))
                 start = stop
         table = pa.concat_tables(groups)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *_ERRORS) as error:
         raise _unreadable(path, "Parquet", error) from error
     return _contents(table, index, available, settings, path)
 
@@ -48,11 +54,23 @@ def read_arrow(path: Path, settings: Settings) -> Contents:
                 is_feather_1 = source.read(4) == b"FEA1"
                 source.seek(0)
                 table = pyarrow.feather.read_table(source) if is_feather_1 else pa.ipc.open_stream(source).read_all()
+            table.validate(full=True)  # places inside of a damaged file would be read as they stand there
             index = choose_rows(table.num_rows, settings.samples, settings.seed)
             available, table = table.num_rows, table.take(index)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *_ERRORS) as error:
         raise _unreadable(path, "Arrow", error) from error
     return _contents(table, index, available, settings, path)
+
+
+def _check_rows(path: Path, metadata: Any) -> None:
+    """That the groups of rows fit into memory one at a time, which a few bytes can say of any number.
+
+    Of columns nothing is asked: pyarrow ends the process where their metadata are damaged.
+    """
+    for place in range(metadata.num_row_groups):
+        group = metadata.row_group(place)
+        needed = max(group.total_byte_size, group.num_rows * group.num_columns)  # a byte for each value, at least
+        require(needed, f"row group {place} of {str(path)!r}", hint="write the file again in smaller row groups")
 
 
 def _pyarrow(path: Path) -> Any:
@@ -69,13 +87,21 @@ def _unreadable(path: Path, kind: str, error: Exception) -> UsageError:
     return UsageError(
         "unreadable-data",
         f"{str(path)!r} cannot be read as {kind}",
-        found=str(error).splitlines()[0],
+        found=(str(error).splitlines() or [type(error).__name__])[0],
         hint="the file may be cut short: write it again",
     )
 
 
 def _contents(table: Any, index: Index, available: int, settings: Settings, path: Path) -> Contents:
-    columns = {name: _column(table.column(name), name) for name in table.column_names}
+    pa = _pyarrow(path)
+    names = list(table.column_names)
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise UsageError("unreadable-data", f"{str(path)!r} has two columns of one name", found=", ".join(doubled))
+    try:
+        columns = {name: _column(table.column(place), name) for place, name in enumerate(names)}
+    except (pa.ArrowException, *_ERRORS) as error:
+        raise _unreadable(path, "a table", error) from error
     return of_columns(columns, index, available, settings, path.name)
 
 

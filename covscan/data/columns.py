@@ -80,7 +80,7 @@ def _numbers(values: Any, name: str) -> Array:
         array = np.asarray(values)
         if array.dtype == object:
             array = array.astype(np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError("bad-array", f"column {name!r} does not hold numbers", found=str(error)) from error
     if array.dtype.kind not in "biuf":
         raise UsageError("bad-array", f"column {name!r} does not hold numbers", found=str(array.dtype))

@@ -52,6 +52,8 @@ def of_arrays(value: Any, settings: Settings, description: str, *, target: str |
     count, constants = sample_count(structure, arrays)
     if count == 0:
         raise empty(description)
+    if not any(array.size for array in arrays):
+        raise UsageError("empty-data", f"{description}: the samples hold no values", hint="save arrays with values")
     rows = choose_rows(count, settings.samples, settings.seed)
     run = Run(structure, tuple(arrays), constants, rows, rows)
     return Contents((run,), describe_text(description, structure), count, target)

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +14,7 @@ import numpy as np
 from covscan.config.settings import Settings
 from covscan.data.columns import of_columns
 from covscan.data.contents import Contents
+from covscan.data.lines import lines_of
 from covscan.data.sampling import choose_rows
 from covscan.errors import UsageError
 
@@ -32,7 +35,7 @@ def read_csv(path: Path, settings: Settings) -> Contents:
         index = choose_rows(available, settings.samples, settings.seed)
         wanted = set(index.tolist())
         rows = [row for number, row in enumerate(_rows(path, names)) if number in wanted]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise UsageError("unreadable-data", f"{str(path)!r} cannot be read as a table", found=str(error)) from error
     columns = {name: _column([row[place] for row in rows]) for place, name in enumerate(names)}
     return of_columns(columns, index, available, settings, path.name)
@@ -41,10 +44,10 @@ def read_csv(path: Path, settings: Settings) -> Contents:
 def _survey(path: Path) -> tuple[list[str], int]:
     """The names of the columns and how many rows of data there are."""
     with _open(path) as stream:
-        first = next(_cells(stream), [])
+        first = next(_cells(stream, path), [])
     header = _is_header(first)
     names = [cell.strip() for cell in first] if header else [str(place) for place in range(len(first))]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise UsageError("unreadable-data", f"{str(path)!r} has two columns of one name", found=", ".join(doubled))
     return names, sum(1 for _ in _rows(path, names))
@@ -52,7 +55,7 @@ def _survey(path: Path) -> tuple[list[str], int]:
 
 def _rows(path: Path, names: list[str]) -> Iterator[list[str]]:
     with _open(path) as stream:
-        for number, row in enumerate(_cells(stream)):
+        for number, row in enumerate(_cells(stream, path)):
             if number == 0 and _is_header(row):
                 continue
             if len(row) != len(names):
@@ -71,10 +74,11 @@ def _open(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _cells(stream: TextIO) -> Iterator[list[str]]:
+def _cells(stream: TextIO, path: Path) -> Iterator[list[str]]:
     """The rows of the table, without empty lines and without comments at its head."""
     line = ""
-    for line in stream:
+    rest = lines_of(stream, path, packed=path.suffix == ".gz")
+    for line in rest:
         if line.strip() and not line.startswith("#"):
             break
     else:
@@ -83,7 +87,7 @@ def _cells(stream: TextIO) -> Iterator[list[str]]:
 
     def lines() -> Iterator[str]:
         yield line
-        yield from stream
+        yield from rest
 
     if delimiter not in line and '"' not in line and len(line.split()) > 1:
         yield from (cells for each in lines() if (cells := each.split()))
@@ -101,7 +105,7 @@ def _column(cells: list[str]) -> Any:
     if all(cell.lstrip().startswith("[") for cell in cells):
         try:
             return [json.loads(cell) for cell in cells]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return cells
     try:
         return np.array([int(cell) for cell in cells], np.int64)

@@ -1,5 +1,6 @@
 """Sample data from a folder of images: RGB in [0, 1], (3, height, width), float32."""
 
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 _USUAL = (224, 224)
+_LARGEST = 1 << 22  # pixels; a larger picture has to hold something
+_SWELLING = 8192  # pixels for a byte: what a blank page of black and white packs to
 
 
 def read_images(path: Path, settings: Settings) -> Contents:
@@ -95,7 +98,9 @@ def _pixels(file: Path, size: tuple[int, int]) -> Array:
             if image.mode.startswith(("I", "F")):
                 return _deep_gray(image, size)
             return np.asarray(_fitted(image.convert("RGB"), size), np.float32).transpose(2, 0, 1) / np.float32(255)
-        except (OSError, SyntaxError, ValueError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # each format has its own decoder, which raises what it likes
             raise _unreadable(file, error) from error
 
 
@@ -127,9 +132,18 @@ def _opened(file: Path) -> "Image":
     import PIL.Image
 
     try:
-        return PIL.Image.open(file)
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of too many pixels, which are counted here
+            image = PIL.Image.open(file)
+    except MemoryError:
+        raise
+    except Exception as error:
         raise _unreadable(file, error) from error
+    pixels, size = image.width * image.height, file.stat().st_size
+    if pixels > max(_LARGEST, _SWELLING * size) or pixels > PIL.Image.MAX_IMAGE_PIXELS:
+        image.close()
+        raise _unreadable(file, ValueError(f"{pixels:,} pixels in {size:,} bytes"))
+    return image
 
 
 def _unreadable(file: Path, error: Exception) -> UsageError:

@@ -8,6 +8,7 @@ from typing import Any
 from covscan.config.settings import Settings
 from covscan.data.columns import to_arrays
 from covscan.data.contents import Contents, of_chosen
+from covscan.data.lines import lines_of
 from covscan.data.sampling import choose_rows
 from covscan.errors import UsageError
 
@@ -44,13 +45,13 @@ def read_json_lines(path: Path, settings: Settings) -> Contents:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers from 1."""
     with path.open(encoding="utf-8-sig") as stream:
-        yield from ((number, line) for number, line in enumerate(stream, 1) if line.strip())
+        yield from ((number, line) for number, line in enumerate(lines_of(stream, path), 1) if line.strip())
 
 
 def _parse(path: Path, number: int, line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad_line(f"line {number} of {path.name}", str(error)) from error
 
 

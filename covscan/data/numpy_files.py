@@ -15,6 +15,7 @@ from covscan.data.arrays import Array
 from covscan.data.contents import Contents, of_arrays
 from covscan.data.mapped import MappedArray
 from covscan.errors import UsageError
+from covscan.memory import require
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
@@ -23,7 +24,16 @@ def read_npy(path: Path, settings: Settings) -> Contents:
     """The one array of the file, mapped from disk, without a name."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError) as error:  # the header is Python
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        OverflowError,
+        TypeError,
+        SyntaxError,
+        tokenize.TokenError,
+        RecursionError,
+    ) as error:
         raise _unreadable(path, error) from error
     if isinstance(array, np.lib.npyio.NpzFile):
         array.close()
@@ -37,10 +47,14 @@ def read_npz(path: Path, settings: Settings) -> Contents:
     """The arrays of the archive by name, mapped from disk where the archive is not compressed."""
     arrays: dict[str, Array | MappedArray] = {}
     name = ""
+    needed = 0
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
+                packed = member.compress_type != zipfile.ZIP_STORED
+                needed += member.file_size if packed else 0
+                require(needed, f"{str(path)!r} unpacked", hint="save it with numpy.savez, which stays on disk")
                 arrays[name] = _member(path, archive, member)
     except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(path, error, name) from error
@@ -62,6 +76,8 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
             stream.seek(0)
             return _whole(stream)
         start = stream.tell()
+    if any(size < 0 for size in shape):
+        raise ValueError(f"an array of shape {shape}")
     if dtype.kind not in "biufc" or shape == ():
         with archive.open(member) as stream:
             return _whole(stream)

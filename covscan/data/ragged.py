@@ -42,7 +42,7 @@ def _row(row: Any, name: str, label: str) -> Array:
         array = np.asarray(row)
         if array.dtype == object:
             array = np.asarray(row, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         found = "sequences of different lengths inside, or something else than numbers"
         raise UsageError("bad-array", f"{name}, {label}: not an array of numbers", found=found) from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:

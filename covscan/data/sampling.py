@@ -9,6 +9,8 @@ from covscan.stats.hashing import hash_index
 Index = npt.NDArray[np.int64]
 
 MOST_BLOCKS = 32
+MOST_ROWS = 1 << 32
+"""Each of which is hashed, in a minute and a half."""
 _CHOICE_STREAM = 2
 _BLOCK_STREAM = 3
 _CHUNK = 1 << 20
@@ -22,6 +24,13 @@ def choose_rows(available: int, samples: int, seed: int) -> Index:
     """
     if available < 1:
         raise empty()
+    if available > MOST_ROWS:
+        raise UsageError(
+            "too-large",
+            "the data says that it holds more samples than any data set has",
+            found=f"{available:,}",
+            hint="the file is damaged, or made to exhaust the machine",
+        )
     if available <= samples:
         return np.arange(available, dtype=np.int64)
     kept = np.empty(0, np.int64)

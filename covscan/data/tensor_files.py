@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from covscan.config.settings import Settings
+from covscan.containers import check_containers
 from covscan.data.arrays import is_array
 from covscan.data.contents import Contents, of_arrays
 from covscan.data.mapped import MappedArray
@@ -28,7 +29,7 @@ _DTYPES = {
 
 def read_torch(path: Path, settings: Settings) -> Contents:
     """The tensor, the tuple or list of tensors, or the dict of tensors in the file; or a list of batches."""
-    value = _load(path)
+    value = _plain(_load(path))
     if isinstance(value, list) and value and all(is_array(part) for part in value):
         value = tuple(value)
     if not (is_array(value) or isinstance(value, Mapping | tuple | list)):
@@ -82,13 +83,24 @@ def _load(path: Path) -> Any:
             found=blocked[1] if blocked else str(error).splitlines()[0],
             hint="save plain tensors; covscan never unpickles objects from sample data",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # an unpickler that meets other bytes than it was made for raises anything
         raise UsageError(
             "unreadable-data",
             f"{str(path)!r} cannot be read by torch.load",
             found=(str(error).splitlines() or [type(error).__name__])[0],
             hint="the file may be cut short: write it again",
         ) from error
+
+
+def _plain(value: Any) -> Any:
+    """The value with dicts for mappings of other kinds, to which a pickle may have given attributes of its own."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def _load_tensors(path: Path) -> Any:
@@ -98,8 +110,10 @@ def _load_tensors(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError as error:
             if "mmap" not in str(error):
                 raise
-            return torch.load(path, map_location="cpu", weights_only=True)
+            value = torch.load(path, map_location="cpu", weights_only=True)
+    check_containers(value)
+    return value

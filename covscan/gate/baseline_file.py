@@ -1,14 +1,14 @@
 """The baseline's file: JSON with one sorted line per site, value and finding, so that it diffs and merges well."""
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from covscan.errors import UsageError
 from covscan.gate.baseline_types import SCHEMA, Baseline
 from covscan.report import to_json
+from covscan.report.strict_json import parse
 
 _NAME = SCHEMA.partition(" ")[0]
 _AGAIN = "write it again with 'covscan baseline write', or take the version that git has"
@@ -46,36 +46,15 @@ def read(content: str | bytes, source: str) -> Baseline:
 
 def _parse(content: str | bytes, source: str) -> Any:
     try:
-        text = content if isinstance(content, str) else content.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float)
-    except (ValueError, RecursionError) as error:
+        return parse(content)
+    except ValueError as error:
         conflict = "<<<<<<< " in content if isinstance(content, str) else b"<<<<<<< " in content
         raise UsageError(
             "broken-baseline",
             f"{source} cannot be read as JSON",
-            found="the marks of a merge that was not finished" if conflict else str(error) or "nested too deeply",
+            found="the marks of a merge that was not finished" if conflict else str(error),
             hint=_AGAIN,
         ) from error
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key '{key}' twice in one object")
-        found[key] = value
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant}, which is no number of JSON")
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if value in {float("inf"), float("-inf")}:
-        raise ValueError(f"{text}, which is too large for a number")
-    return value
 
 
 def _check_origin(content: Any, source: str) -> None:

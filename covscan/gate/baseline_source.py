@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covscan.errors import UsageError
+from covscan.memory import read_whole
+from covscan.report.decode import LARGEST
 
 DEFAULT_PATH = "covscan-baseline.json"
 
@@ -32,7 +34,7 @@ def locate(path: str | None, revision: str | None) -> Located:
 
 def _on_disk(path: str) -> Located:
     try:
-        return Located(path, Path(path).read_bytes())
+        return Located(path, read_whole(Path(path), LARGEST))
     except (FileNotFoundError, NotADirectoryError):
         return Located(path, None, f"there is no file '{path}'; 'covscan baseline write' makes one")
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from covscan.errors import UsageError
+from covscan.memory import read_whole
 from covscan.models.detection import detect, not_a_model
 from covscan.models.formats import Format, Saved
 
@@ -15,6 +16,7 @@ HUGGINGFACE_WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_LARGEST_INDEX = 1 << 28  # bytes; a line for each of two million tensors
 SHARD = re.compile(r"-(\d+)-of-(\d+)(?=\.)")
 
 
@@ -66,16 +68,24 @@ def saved_shards(shards: list[Path]) -> Saved:
 def shards_of_index(path: Path) -> tuple[Path, ...]:
     """The shards that an index file names, sorted, whether they exist or not. Raises UsageError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_whole(path, _LARGEST_INDEX))
         names = sorted(set(content["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        outside = next((name for name in names if Path(name).name != name), None)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(
             "unreadable-index",
             f"{str(path)!r} is no index of shards",
             found=f"{type(error).__name__}: {error}",
             hint="an index is JSON with a 'weight_map' of tensor name to file name",
         ) from error
-    return tuple(path.parent / str(name) for name in names)
+    if outside is not None:
+        raise UsageError(
+            "unreadable-index",
+            f"{str(path)!r} names a shard outside of its folder",
+            found=outside,
+            hint="shards lie beside the index",
+        )
+    return tuple(path.parent / name for name in names)
 
 
 def _format_of_shards(shards: tuple[Path, ...]) -> Format:

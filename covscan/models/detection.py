@@ -81,7 +81,7 @@ def _inside_zip(path: Path) -> Format | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [PurePosixPath(name) for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise truncated(path, str(error)) from error
     last = {name.name for name in names}
     if "archive_format" in last or "serialized_exported_program.json" in last:

@@ -1,5 +1,6 @@
 """A series of programs saved by ``torch.export.save`` (``.pt2``)."""
 
+import contextlib
 import inspect
 import warnings
 from typing import Any
@@ -9,6 +10,9 @@ from torch import nn
 
 from covscan.config.settings import Settings
 from covscan.errors import UsageError
+from covscan.memory import bounded
+from covscan.models.archives import check_archive
+from covscan.models.exported_check import check_exported, weights_alone
 from covscan.models.formats import Saved
 from covscan.models.own_module_source import OwnModuleSource
 from covscan.models.series import Shelf
@@ -17,15 +21,19 @@ from covscan.models.series import Shelf
 def open_exported(settings: Settings, shelf: Shelf, notes: list[str]) -> OwnModuleSource:
     """The source for exported programs, whose module hierarchy is rebuilt so that its modules run hooks.
 
-    Their class is torch's ``InterpreterModule``; what they were is in ``type_name()``. Raises UsageError.
+    Their class is torch's ``InterpreterModule``; what they were is in ``type_name()``. A program that does more than
+    compute opens only with the user's trust. Raises UsageError.
     """
-    del settings  # a program needs neither a factory nor trust
-    return OwnModuleSource(shelf, _unflatten, "torch.export programs", notes)
+
+    def load(saved: Saved) -> nn.Module:
+        return _unflatten(saved, trust=settings.trust)
+
+    return OwnModuleSource(shelf, load, "torch.export programs", notes)
 
 
 def read_exported(saved: Saved, *, trust: bool = False) -> dict[str, Any]:
     """The weights in a program, by the names of the module that was exported. Raises UsageError."""
-    return dict(_load(saved).state_dict)
+    return dict(_load(saved, trust=trust).state_dict)
 
 
 def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
@@ -33,21 +41,35 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
     return {}
 
 
-def _load(saved: Saved) -> torch.export.ExportedProgram:
+def _load(saved: Saved, *, trust: bool) -> torch.export.ExportedProgram:
+    check_archive(saved.path, in_memory=True)
+    if not trust:
+        check_exported(saved.path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.nullcontext() if trust else weights_alone(), _bounded(saved):
             warnings.simplefilter("ignore")  # torch's own deprecations while it reads its own format
-            return torch.export.load(str(saved.path))
+            program = torch.export.load(str(saved.path))
+            if not trust:
+                program._guards_code = []  # which would be executed, were the program called as a whole
+            return program
+    except UsageError:
+        raise
     except Exception as error:
         raise _explain(saved, error, "opened") from error
 
 
-def _unflatten(saved: Saved) -> nn.Module:
-    program = _load(saved)
+def _bounded(saved: Saved) -> contextlib.AbstractContextManager[None]:
+    return bounded(saved.path.stat().st_size, repr(str(saved.path)))
+
+
+def _unflatten(saved: Saved, *, trust: bool) -> nn.Module:
+    program = _load(saved, trust=trust)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _bounded(saved):
             warnings.simplefilter("ignore")
             return _signed(torch.export.unflatten(program).eval(), program)
+    except UsageError:
+        raise
     except Exception as error:
         raise _explain(saved, error, "divided into its modules") from error
 

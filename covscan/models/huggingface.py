@@ -84,7 +84,9 @@ def _config(path: Path, trust: bool) -> Any:
 def _build(path: Path, config: Any, trust: bool) -> nn.Module:
     transformers = _transformers(path)
     named = next(iter(getattr(config, "architectures", None) or ()), None)
-    architecture = getattr(transformers, named, None) if named is not None else None
+    architecture = getattr(transformers, named, None) if isinstance(named, str) else None
+    if not (isinstance(architecture, type) and issubclass(architecture, nn.Module)):
+        architecture = None  # a name of transformers that is no network must not be called
     if named is not None and architecture is None and not trust:
         raise UsageError(
             "unknown-architecture",

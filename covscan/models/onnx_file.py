@@ -1,7 +1,7 @@
 """A series of ONNX files."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +11,15 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, UsageError
+from covscan.memory import bounded, require
 from covscan.models.detection import truncated
 from covscan.models.formats import Saved
+from covscan.models.onnx_check import check_model, data_file, tensors_in
 from covscan.models.series import Shelf, collect_first
 from covscan.models.steps import counters_in
 from covscan.models.types import Checkpoint
+
+_PACKED = 8  # two 4-bit numbers share a byte, four of 2 bits do; numpy gives each its own
 
 
 class OnnxFileSource:
@@ -66,13 +70,17 @@ def _load(path: Path) -> onnx.ModelProto:
     proto = _parse(path)
     if not proto.graph.node:
         raise UsageError("unreadable-model", f"{str(path)!r} holds an ONNX graph without nodes")
+    check_model(path, proto)
     _external_files(path, proto)
     return proto
 
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
-        proto = onnx.load_model(str(path), format="protobuf", load_external_data=False)
+        size = path.stat().st_size
+        require(size, repr(str(path)), hint="use a machine with more memory, or keep the tensors in external data")
+        with bounded(size, repr(str(path))):
+            proto = onnx.load_model(str(path), format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise truncated(path, f"not valid ONNX protobuf ({error})") from error
     except OSError as error:
@@ -88,11 +96,10 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 def _external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
     needed: dict[Path, tuple[int, str]] = {}
-    for tensor in _tensors(proto):
+    for tensor in tensors_in(proto):
         if uses_external_data(tensor):
-            where = ExternalDataInfo(tensor)
-            end = (where.offset or 0) + (where.length or 0)
-            file = path.parent / where.location
+            location, end = _place(path, tensor)
+            file = data_file(path, location, tensor.name)
             needed[file] = max(needed.get(file, (0, tensor.name)), (end, tensor.name))
     for file, (end, name) in needed.items():
         if not file.is_file():
@@ -107,24 +114,23 @@ def _external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
     return tuple(sorted(needed))
 
 
-def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    yield from _tensors_of_graph(proto.graph)
-    for function in proto.functions:
-        yield from _tensors_of_nodes(function.node)
+def _place(path: Path, tensor: onnx.TensorProto) -> tuple[str, int]:
+    """The name of the file that holds the tensor's numbers, and where in it they end."""
+    try:
+        where = ExternalDataInfo(tensor)
+        offset, length = int(where.offset or 0), int(where.length or 0)
+        needed = math.prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unplaced(path, tensor, str(error)) from error
+    if min(offset, length) < 0 or (length and length < needed // _PACKED):
+        raise _unplaced(path, tensor, f"offset {offset}, length {length}, where its shape needs {needed} bytes")
+    return str(where.location), offset + length
 
 
-def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _tensors_of_nodes(graph.node)
-
-
-def _tensors_of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _tensors_of_graph(graph)
+def _unplaced(path: Path, tensor: onnx.TensorProto, found: str) -> UsageError:
+    return UsageError(
+        "unreadable-model",
+        f"{str(path)!r} does not say where the numbers of {tensor.name[:80]!r} lie",
+        found=found[:160],
+        hint="export the model again",
+    )

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from covscan.errors import UsageError
+from covscan.memory import read_whole
+
+_LARGEST = 1 << 28  # bytes; the Trainer logs a few lines for each step
 
 COUNTERS = (
     "global_step",
@@ -38,8 +41,8 @@ def trainer_state(path: Path) -> dict[str, int]:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_whole(file, _LARGEST))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             "unreadable-file", f"{str(file)!r} is no trainer state", found=f"{type(error).__name__}: {error}"
         ) from error

@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from covscan.containers import check_containers
 from covscan.errors import UsageError
+from covscan.memory import require
+from covscan.models.archives import check_archive
 from covscan.models.detection import is_legacy, truncated
 from covscan.models.formats import Saved
 from covscan.models.steps import counters_in, trainer_state
@@ -53,9 +56,13 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
 
 def _load(path: Path, trust: bool) -> Any:
     archive = zipfile.is_zipfile(path)
+    if archive:
+        check_archive(path)
+    else:
+        require(path.stat().st_size, repr(str(path)), hint="save it again: files of newer PyTorch stay on disk")
     try:
         return _whole(path, _unpickle(path, archive, weights_only=True))
-    except UsageError:
+    except (UsageError, MemoryError):
         raise
     except Exception as error:
         if not trust or not isinstance(error, pickle.UnpicklingError):
@@ -97,7 +104,9 @@ def _sharded(path: Path, found: str) -> UsageError:
 def _unpickle(path: Path, archive: bool, *, weights_only: bool) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the file was written, which its reader cannot change
-        return torch.load(str(path), map_location="cpu", weights_only=weights_only, mmap=archive)
+        content = torch.load(str(path), map_location="cpu", weights_only=weights_only, mmap=archive)
+    check_containers(content)
+    return content
 
 
 @contextlib.contextmanager

@@ -7,7 +7,10 @@ import torch
 
 from covscan.config.settings import Settings
 from covscan.errors import CovscanError, UsageError
+from covscan.memory import bounded
+from covscan.models.archives import check_archive
 from covscan.models.formats import Saved
+from covscan.models.script_check import check_graph, check_script
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
 
@@ -17,11 +20,12 @@ class TorchscriptSource:
 
     engine: Literal["torchscript"] = "torchscript"
 
-    def __init__(self, shelf: Shelf, notes: list[str]) -> None:
+    def __init__(self, shelf: Shelf, notes: list[str], *, trust: bool) -> None:
         self.series = shelf.series
         self.description = "TorchScript archives"
         self.notes = notes
         self._shelf = shelf
+        self._trust = trust
 
     def identity(self) -> str:
         """The file's content decides alone."""
@@ -29,13 +33,15 @@ class TorchscriptSource:
 
     def module(self, checkpoint: Checkpoint) -> torch.jit.ScriptModule:
         """The archive of ``checkpoint``, on the CPU, in eval mode. Raises UsageError."""
-        return _load(self._shelf.saved(checkpoint))
+        return _load(self._shelf.saved(checkpoint), trust=self._trust)
 
 
 def open_torchscript(settings: Settings, shelf: Shelf, notes: list[str]) -> TorchscriptSource:
-    """The source for TorchScript archives, each opened once to see that it can be. Raises UsageError."""
-    del settings  # an archive needs neither a factory nor trust
-    source = TorchscriptSource(shelf, notes)
+    """The source for TorchScript archives, each opened once to see that it can be.
+
+    An archive that does more than compute opens only with the user's trust. Raises UsageError.
+    """
+    source = TorchscriptSource(shelf, notes, trust=settings.trust)
     errors: list[CovscanError] = []
     for checkpoint in source.series.checkpoints:
         try:
@@ -48,7 +54,7 @@ def open_torchscript(settings: Settings, shelf: Shelf, notes: list[str]) -> Torc
 
 def read_torchscript(saved: Saved, *, trust: bool = False) -> dict[str, Any]:
     """The weights in an archive, by the names of the module that it was made from. Raises UsageError."""
-    return dict(_load(saved).state_dict())
+    return dict(_load(saved, trust=trust).state_dict())
 
 
 def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
@@ -56,12 +62,17 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
     return {}
 
 
-def _load(saved: Saved) -> torch.jit.ScriptModule:
+def _load(saved: Saved, *, trust: bool) -> torch.jit.ScriptModule:
     path = str(saved.path)
+    check_archive(saved.path, in_memory=True)
+    if not trust:
+        check_script(saved.path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), bounded(saved.path.stat().st_size, repr(path)):
             warnings.simplefilter("ignore")  # that TorchScript is deprecated, which the file's user knows
             module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            if not trust:
+                check_graph(saved.path, module)
             return module.eval()
     except (RuntimeError, ValueError, AttributeError, LookupError) as error:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

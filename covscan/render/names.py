@@ -1,6 +1,7 @@
 """Names and messages that somebody else chose, made safe and short enough to show."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -8,15 +9,21 @@ UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that move the cursor, reverse the text, or show nothing at all."""
 
 
+_COMMAND = re.compile(r"::(?=[a-z]+(?:-[a-z]+)*(?: [^:]*)?::)|(?:^|(?<=\s))::|##\[")
+
 HEADS = (0.5, 0.65, 0.35, 0.8, 0.2, 0.05)
 """Where names are cut, in the order of preference."""
 
 
 def printable(text: str) -> str:
-    """The text with control, formatting and undefined characters spelled out: it stays on its line."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_spelled(character) for character in text)
+    """The text with control, formatting and undefined characters spelled out: it stays on its line.
+
+    So is the start of what a build server would take for a command where the text begins a line of a log, which it may
+    after wrapping (``::error::``, ``##[error]``). Names such as ``onnx::MatMul_3`` stay as they are.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_spelled(character) for character in text)
+    return _COMMAND.sub(lambda found: f"{found[0][0]}\\x{ord(found[0][1]):02x}{found[0][2:]}", text)
 
 
 def _spelled(character: str) -> str:

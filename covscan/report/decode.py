@@ -7,7 +7,12 @@ from typing import Any
 import msgspec
 
 from covscan.errors import UsageError
+from covscan.memory import read_whole
+from covscan.report.strict_json import parse
 from covscan.report.types import SCHEMA_VERSION, Report
+
+LARGEST = 1 << 28
+"""Bytes. A report of a thousand sites at fifty checkpoints has a tenth of it."""
 
 
 def from_json(text: str | bytes, source: str = "the report") -> Report:
@@ -32,12 +37,12 @@ def from_json(text: str | bytes, source: str = "the report") -> Report:
 def read(path: str | Path) -> Report:
     """Read a report from a file. Raises UsageError where that cannot be done."""
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
+        content = read_whole(Path(path), LARGEST)
+    except (OSError, ValueError) as error:
         raise UsageError(
             "unreadable-report",
             f"cannot read the report '{path}'",
-            found=error.strerror or str(error),
+            found=getattr(error, "strerror", None) or str(error),
             hint="give the path of a file that 'covscan analyze -o json=PATH' wrote",
         ) from error
     return from_json(content, f"'{path}'")
@@ -45,9 +50,8 @@ def read(path: str | Path) -> Report:
 
 def _parse(text: str | bytes, source: str) -> Any:
     try:
-        content = text if isinstance(text, bytes) else text.encode()
-        return msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return parse(text)
+    except ValueError as error:
         raise UsageError(
             "broken-report",
             f"{source} is not JSON",
@@ -76,7 +80,7 @@ def _check_origin(content: Any, source: str) -> None:
 def _is_ours(content: dict[str, Any]) -> bool:
     tool, version = content.get("tool"), content.get("schema_version")
     named = isinstance(tool, dict) and tool.get("name") == "covscan"
-    return named and isinstance(version, str) and re.fullmatch(r"\d+\.\d+", version) is not None
+    return named and isinstance(version, str) and re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version) is not None
 
 
 def _major(version: str) -> int:

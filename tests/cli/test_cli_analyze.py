@@ -168,7 +168,7 @@ def test_a_users_error_is_printed_without_control_characters(covscan, pipeline):
     code, _, err = covscan("analyze", *HERE)
     assert code == 2
     assert "\x1b" not in err
-    assert err == "error[missing]: no file 'a\\x1b[2J\nb'\n  found: x\\x09y\n"
+    assert err == "error[missing]: no file 'a\\x1b[2J\\x0ab'\n  found: x\\x09y\n"
 
 
 def test_a_bug_shows_its_traceback_and_how_to_report_it(covscan, pipeline):

@@ -125,7 +125,7 @@ def test_a_factory_beside_onnx_files_is_refused(bench):
 
 
 def test_functions_and_sparse_tensors_are_searched_for_data_too():
-    from covscan.models.onnx_file import _tensors
+    from covscan.models.onnx_check import tensors_in
 
     model = network(branch=True)
     sparse = helper.make_sparse_tensor(
@@ -136,7 +136,7 @@ def test_functions_and_sparse_tensors_are_searched_for_data_too():
     model.graph.sparse_initializer.append(sparse)
     constant = helper.make_node("Constant", [], ["o"], value=numpy_helper.from_array(np.ones(1), "inside"))
     model.functions.append(helper.make_function("d", "f", [], ["o"], [constant], [helper.make_opsetid("", 17)]))
-    names = {tensor.name for tensor in _tensors(model)}
+    names = {tensor.name for tensor in tensors_in(model)}
     assert {"w", "k", "v", "i", "inside"} <= names
 
 

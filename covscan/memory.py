@@ -1,0 +1,142 @@
+"""How much memory is free, and a bound on what the reading of a file may ask for."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from covscan.errors import UsageError
+
+ROOM = 1 << 30
+"""Bytes that the reading of any file may take beside what grows with the file: imports, caches, a parser's tables."""
+FACTOR = 16
+"""How many times its own size a file may need: a pickled list of small numbers takes about fifteen times its bytes."""
+
+_KEPT = 8  # the share of free memory that stays free
+_UNKNOWN = 1 << 62
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+
+
+def free() -> int:
+    """Bytes that this process may still take, by the machine, its container and its own limits; huge where unknown."""
+    found = [_available(), *(_number(limit) - _number(used, 0) for limit, used in zip(_LIMITS, _USED, strict=True))]
+    return max(0, min(*found, _below_limits()))
+
+
+def require(needed: int, what: str, *, hint: str = "use a machine with more memory") -> None:
+    """Raise UsageError, with the size it needs, where ``what`` does not fit into the memory that is free."""
+    there = free()
+    if needed > there:
+        raise UsageError(
+            "too-large", f"{what} needs {size_text(needed)} of memory", found=f"{size_text(there)} are free", hint=hint
+        )
+
+
+@contextlib.contextmanager
+def bounded(size: int, what: str) -> Iterator[None]:
+    """Let what runs inside take memory in proportion to the ``size`` of the file that it reads, and no more.
+
+    A few bytes of a pickle can ask for all the memory there is, and a machine that gives it is lost. The limit is the
+    kernel's (``RLIMIT_DATA``), so that no reader has to be told of it; it counts what is mapped from the file as well.
+    Elsewhere than on Linux there is no such limit. Raises UsageError where Python finds none left.
+    """
+    room = size + min(ROOM + FACTOR * size, free())
+    try:
+        with _limited(room):
+            yield
+    except MemoryError as error:
+        raise UsageError(
+            "too-large",
+            f"{what} asks for more memory than a file of {size_text(size)} can need",
+            found=f"more than {size_text(room)}" + (f"; {str(error)[:160]}" if str(error) else ""),
+            hint="it is damaged, or made to exhaust the machine",
+        ) from error
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Let what runs inside take most of the memory that is free: a model of somebody else's may ask for any amount.
+
+    What asks for more gets an error of its own, where otherwise the kernel would end this process or another one.
+    """
+    with _limited(free() - free() // _KEPT):
+        yield
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The bytes of a file that is no larger than ``most``; a longer one raises ValueError. Raises OSError."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {size_text(most)}")
+    return content
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people write it."""
+    value, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{size:,} bytes" if unit == "bytes" else f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
+@contextlib.contextmanager
+def _limited(room: int) -> Iterator[None]:
+    taken = _taken()
+    if taken is None:
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = taken + room
+    if wanted > (_UNKNOWN if soft == resource.RLIM_INFINITY else soft):
+        wanted = soft
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _taken() -> int | None:
+    """Bytes of private memory that can be written to, which is what the limit counts; None where that is unknown."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _below_limits() -> int:
+    """What is left below ``ulimit -v`` and ``ulimit -d``."""
+    try:
+        import resource
+    except ImportError:
+        return _UNKNOWN
+    left = _UNKNOWN
+    for limit, field in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
+        soft = resource.getrlimit(limit)[0]
+        if soft != resource.RLIM_INFINITY:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[field])
+                left = min(left, soft - pages * os.sysconf("SC_PAGE_SIZE"))
+    return left
+
+
+def _available() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return _UNKNOWN
+    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return kilobytes[0] * 1024 if kilobytes else _UNKNOWN
+
+
+def _number(path: str, missing: int = _UNKNOWN) -> int:
+    try:
+        return int(Path(path).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such controller, or "max"
+        return missing
