@@ -6,7 +6,7 @@ The bound is 1.3 times the bare forward at the default settings on 2 cores. Bare
 alternate, so that what else the machine does falls on both; the ratio is taken pair by pair, of wall time
 (which the bound is about) and of processor time on one thread (which a busy machine distorts less). "With
 replays" also runs modules on the weights of two earlier checkpoints, as an analysis of a series does from its third
-checkpoint on: the first batch is replayed, and what that costs is spread over as many batches as a run of the
+checkpoint on: the first 32 samples are replayed, and what that costs is spread over as many batches as a run of the
 default length has for each replayed one. Writes ``benchmarks/results/capture.json`` and
 ``capture.md``; ends with 1 where the median ratio of wall time misses the bound.
 """
@@ -37,12 +37,12 @@ RESULTS = Path(__file__).parent / "results"
 BOUND = 1.3
 THREADS = 2
 REPEATS = 5
-BATCHES = 1
+BATCHES = 4
 BLOCKS = 16
 SAMPLES = 512
 """Of a default run, from which the recorder reckons how many batches lie between two replayed ones."""
-REPLAY_EVERY = 16
-"""And so many they are."""
+REPLAYED_SAMPLES, REPLAY_EVERY = 32, 16
+"""So many samples are replayed first, and of all one in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +174,23 @@ def measure(workload: Workload) -> dict[str, object]:
     torch.set_num_threads(1)
     with threadpool_limits(1):
         processor = taken(variants, time.process_time)
+    replayed = min(BATCHES, max(1, REPLAYED_SAMPLES // workload.batch_size))
     return {
         "workload": workload.name,
         "sites": len(bench.network.measured()),
         "samples": workload.batch_size * BATCHES,
         "seconds": {"wall": wall, "processor": processor},
-        "ratios": {"wall": ratios(wall), "processor": ratios(processor)},
+        "ratios": {"wall": ratios(wall, replayed), "processor": ratios(processor, replayed)},
     }
 
 
-def ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Least and median ratio to the bare pass of the same repeat, without and with replays."""
+def ratios(seconds: dict[str, list[float]], replayed: int) -> dict[str, dict[str, float]]:
+    """Least and median ratio to the bare pass of the same repeat, without and with replays in ``replayed`` batches."""
+    share = BATCHES / REPLAY_EVERY / replayed  # of what was replayed, in a run of the default length
     rounds = list(zip(seconds["bare"], seconds["capture"], seconds["replays"], strict=True))
     found = {
         "capture": [capture / bare for bare, capture, _ in rounds],
-        "with replays": [
-            (capture + (replays - capture) * BATCHES / REPLAY_EVERY) / bare for bare, capture, replays in rounds
-        ],
+        "with replays": [(capture + (replays - capture) * share) / bare for bare, capture, replays in rounds],
     }
     return {
         name: {"min": round(min(values), 3), "median": round(statistics.median(values), 3)}

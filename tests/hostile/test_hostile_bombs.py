@@ -268,7 +268,7 @@ def test_data_that_says_more_than_it_holds(bench, measured):
     files = [each.name for each in bench.iterdir() if each.suffix in (".npy", ".npz", ".jsonl", ".csv", ".gz")]
     told, said, peak = measured([data(file) for file in sorted(files) if file != "sample.npz"])
     assert {file: code for file, (code, _) in told.items() if code != 2} == {}, said
-    assert {file: seconds for file, (_, seconds) in told.items() if seconds > 10} == {}
+    assert {file: seconds for file, (_, seconds) in told.items() if seconds > 60} == {}
     assert peak < MOST, told
 
 
