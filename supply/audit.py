@@ -27,9 +27,8 @@ def main() -> int:
     unasked = [each["name"] for each in found if "skip_reason" in each]
     for name, version, number in known:
         print(f"{name} {version}: {number}")
-    print(
-        f"{len(found) - len(unasked)} of {len(found)} pinned releases were looked up, {len(known)} vulnerabilities known"
-    )
+    asked = len(found) - len(unasked)
+    print(f"{asked} of {len(found)} pinned releases were looked up, {len(known)} vulnerabilities known")
     if unasked:
         print(f"nothing could be learned about {', '.join(unasked[:5])}{' and others' if unasked[5:] else ''}")
     return 1 if known else 2 if unasked else 0

@@ -16,9 +16,9 @@ ACCELERATOR = re.compile(r"(nvidia|cuda|triton|intel)")
 HEAD = """\
 # What covscan runs on
 
-Every package that an installation of covscan on Linux brings, by what it says of its own licence; written by `make licences`
-from the releases in constraints.txt. None of them is part of covscan's own files. On a machine with a GPU torch brings
-NVIDIA's libraries as well, which have their own terms.
+Every package that an installation of covscan on Linux brings, by what it says of its own licence; written by
+`make licences`, with the releases of constraints.txt. None of them is part of covscan's own files. PyPI's torch for
+Linux brings NVIDIA's libraries as well, which have their own terms.
 
 | package | release | licence | needed for |
 |---|---|---|---|

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 import torch
-from fault_testing import BEFORE, at_call
+from fault_testing import BEFORE, FACTORY, at_call
 
 import covscan.engine.column as column
 import covscan.engine.subjects as subjects
@@ -139,6 +139,25 @@ def test_a_checkpoint_that_is_rewritten_while_it_is_read_is_an_error(runs, owner
     again = runs.child()  # nothing of the mixture was kept
     fresh = runs.child(arguments=runs.arguments("--no-cache"))
     assert (again.code, fresh.code) == (0, 0)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_checkpoint_that_is_cut_short_under_its_map_is_said(runs, jobs):
+    cut = at_call(subjects, "nonfinite_weights", 2, lambda: os.truncate(runs.checkpoint(1), 0))
+    if jobs == 1:
+        ended = runs.child(cut)
+    else:
+        act = "import covscan.engine.subjects as s; f = s.nonfinite_weights; s.nonfinite_weights = cut"
+        path = str(runs.checkpoint(1))
+        (runs.folder / "nets_faults.py").write_text(
+            f"{FACTORY}\nimport multiprocessing, os\n"
+            f"def cut(weights):\n    os.truncate({path!r}, 0)\n    return f(weights)\n"
+            f"if multiprocessing.parent_process() is not None:\n    {act}\n"
+        )
+        ended = runs.child(arguments=runs.arguments("--jobs", 2, "--no-cache"))
+    assert ended.code == 2, ended.said
+    assert "error[checkpoint-changed]" in ended.said
+    assert runs.output.read_text() == BEFORE
 
 
 def test_nothing_of_a_checkpoint_that_was_rewritten_is_kept(runs, truth):
