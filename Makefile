@@ -3,6 +3,7 @@
 VENV    := .venv
 BIN     := $(VENV)/bin
 PEERS   := $(VENV)/peers
+SUPPLY  := $(VENV)/supply
 WORKERS ?= 2
 FUZZ_SECONDS ?= 30
 FUZZ_RUNS    ?= 200000
@@ -15,7 +16,7 @@ PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python
              if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-real bench bench-growth bench-peers fuzz pictures build clean
+.PHONY: help setup demo test check test-real bench bench-growth bench-peers fuzz pictures build lock licences audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +66,15 @@ pictures: $(VENV)/ready-dev ## what README shows of a terminal and of the HTML p
 build: $(VENV)/ready-dev ## the wheel and the source archive, into dist/
 	$(BIN)/python -m build
 
+lock: $(SUPPLY)/ready ## requirements-dev.lock: every pinned release with the digests of its files
+	$(SUPPLY)/bin/python tests/supply/lock.py
+
+licences: $(VENV)/ready-dev ## THIRD_PARTY.md: the licences of everything that covscan runs on
+	$(BIN)/python tests/supply/licences.py
+
+audit: $(SUPPLY)/ready ## ask for known vulnerabilities of the pinned releases (needs PyPI's advisories)
+	$(SUPPLY)/bin/python tests/supply/audit.py
+
 clean: ## remove what the other targets wrote, except the virtual environment
 	rm -rf build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
@@ -73,6 +83,11 @@ clean: ## remove what the other targets wrote, except the virtual environment
 $(PEERS)/ready: $(VENV)/ready benchmarks/requirements.txt
 	$(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e . -r benchmarks/requirements.txt
+	@touch $@
+
+$(SUPPLY)/ready: $(VENV)/ready
+	$(BIN)/python -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt --group supply
 	@touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt

@@ -2,6 +2,7 @@
 
 CovscanError                what the user can read: code, message, what was found, what to do
 ├── UsageError      exit 2  a flag, a config, a path, an unreadable model or data, a missing extra
+│   └── OutOfMemory         a forward pass that does not fit into memory
 ├── InputErrors     exit 2  several of the above, collected and reported together
 └── Inconclusive    exit 4  it ran, but nothing can be concluded
 
@@ -10,6 +11,7 @@ Anything else that escapes is a bug in covscan (exit 3).
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any, Self
 
 
 class ExitCode(IntEnum):
@@ -39,6 +41,10 @@ class CovscanError(Exception):
         self.found = found
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuilt by all of its parts: one that was raised in another process is the same error here."""
+        return _rebuilt, (type(self), dict(vars(self)))
+
     def __str__(self) -> str:
         lines = [f"error[{self.code}]: {_on_one_line(self.message)}"]
         if self.found:
@@ -57,6 +63,16 @@ class UsageError(CovscanError):
     """The user must change something: a flag, a file, a path, an installation."""
 
 
+class OutOfMemory(UsageError):
+    """A forward pass that memory was too small for; ``found`` is what the allocator said."""
+
+    @classmethod
+    def of(cls, said: str) -> Self:
+        """The error for what the allocator said."""
+        hint = "lower --batch-size, --samples or --positions, or leave sites out with --exclude"
+        return cls("out-of-memory", "the machine has no memory left", found=said, hint=hint)
+
+
 class Inconclusive(CovscanError):
     """covscan ran, but no statement can be made from what it saw."""
 
@@ -72,6 +88,12 @@ class InputErrors(CovscanError):
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)
+
+
+def _rebuilt(kind: type[CovscanError], parts: dict[str, Any]) -> CovscanError:
+    error = kind.__new__(kind, parts["message"])
+    error.__dict__.update(parts)
+    return error
 
 
 def raise_collected(errors: Sequence[CovscanError]) -> None:

@@ -4,24 +4,20 @@ import datetime as dt
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from covscan.assembly import Assembly, SiteSurvey
-from covscan.cache import Store, cache_folder, cache_limit, passing_store
 from covscan.capture.threads import computing_threads
 from covscan.config import Settings
 from covscan.config.progress import Progress, Silent
-from covscan.engine.known import Known
-from covscan.engine.series import Step, measure_series
 from covscan.engine.subjects import plan_network
 from covscan.errors import Inconclusive, UsageError
+from covscan.measuring import assembled
 from covscan.models.types import Source
-from covscan.parallel import Opening, measuring_ahead, open_by
+from covscan.parallel import Opening, open_by
 from covscan.report.types import Coverage, Report, Run
 from covscan.rules.evidence import Evidence
 from covscan.rules.questions import question
@@ -96,21 +92,17 @@ def _measured(clock: Clock, opening: Opening, progress: Progress | None, command
     opened, settings = open_by(opening), opening[1][0]
     progress = progress or Silent()
     trainable, notes = _trainable(opened, settings)
-    assembly = Assembly(opened, settings)
-    batches = max(-(-subject.samples.count // settings.batch_size) for subject in opened.subjects)
-    progress.start([subject.id for subject in opened.subjects], batches)
     try:
         # numpy's matrices are small here: its threads would only fight with those of torch and onnxruntime for the
         # cores (measured on a busy machine with 2 of them: 84 s against 25 s for the digits sample).
         with threadpool_limits(1, user_api="blas"), computing_threads(settings.threads):
-            for step in _steps(opening, opened, settings, progress):
-                assembly.add(step)
+            assembly, fitting = assembled(opening, opened, progress)
             evidence = assembly.evidence()
             if trainable is not None and evidence.coverage.measured:
                 evidence = _tried(evidence, trainable, opened.subjects[0].source, settings, progress)
     finally:
         progress.finish()
-    report = assembly.report(evidence, clock.run(command), notes)
+    report = assembly.report(evidence, clock.run(command), [*notes, *fitting])
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -119,38 +111,6 @@ def _measured(clock: Clock, opening: Opening, progress: Progress | None, command
             hint="covscan sites lists what can be tapped and why the rest cannot",
         )
     return report
-
-
-def _steps(opening: Opening, opened: Opened, settings: Settings, progress: Progress) -> Iterator[Step]:
-    """Every subject, measured or known from before, by this process or by several."""
-    with _store(opened, settings) as store, ExitStack() as others:
-        wait: Callable[[int], None] = _nobody
-        if store is not None:
-            known = Known(store, progress)
-            new = [number for number, each in enumerate(opened.subjects) if not known.has(each, settings)]
-            if settings.cache and len(new) < len(opened.subjects):
-                progress.note(
-                    f"{len(opened.subjects) - len(new)} of {len(opened.subjects)} were measured before (cache)"
-                )
-            wait = others.enter_context(measuring_ahead(opening, new, settings, store, known.keys, progress))
-        yield from measure_series(opened.subjects, settings, progress, store, wait)
-
-
-def _nobody(number: int) -> None:
-    """Wait for nobody."""
-
-
-@contextmanager
-def _store(opened: Opened, settings: Settings) -> Iterator[Store | None]:
-    """Where measurements are kept: in the cache, for this run alone where several processes share it, or nowhere."""
-    identified = all(subject.source.identity() is not None for subject in opened.subjects)
-    if settings.cache and identified and cache_limit():
-        yield Store(cache_folder(), cache_limit())
-    elif settings.jobs > 1:
-        with passing_store() as store:
-            yield store
-    else:
-        yield None
 
 
 def _trainable(opened: Opened, settings: Settings) -> "tuple[Trainable | None, list[str]]":

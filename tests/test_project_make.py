@@ -49,7 +49,21 @@ def test_every_make_command_in_the_documents_exists(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["demo", "test", "check", "test-real", "bench", "bench-growth", "bench-peers", "fuzz", "pictures", "build"],
+    [
+        "demo",
+        "test",
+        "check",
+        "test-real",
+        "bench",
+        "bench-growth",
+        "bench-peers",
+        "fuzz",
+        "pictures",
+        "build",
+        "lock",
+        "licences",
+        "audit",
+    ],
 )
 def test_each_target_sets_up_first(root: Path, tmp_path: Path, target: str) -> None:
     planned = make(root, "--dry-run", f"VENV={tmp_path / 'fresh'}", target)

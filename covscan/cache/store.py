@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from covscan.errors import UsageError
+
 Kind = Literal["facts", "pair", "summary"]
 KINDS: tuple[Kind, ...] = ("facts", "pair", "summary")
 _MAGIC = b"covscan1"
@@ -137,7 +139,7 @@ class Store:
 
     def _files(self) -> Iterator[Held]:
         for folder in self._folders():
-            for entry in os.scandir(folder):
+            for entry in _entries(folder):
                 with contextlib.suppress(OSError):  # removed by another process in between
                     state = entry.stat()
                     kind = entry.name.rpartition(".")[2]
@@ -148,11 +150,32 @@ class Store:
 @contextlib.contextmanager
 def passing_store() -> Iterator[Store]:
     """A store for one run, which is deleted at its end and keeps everything until then."""
-    folder = Path(tempfile.mkdtemp(prefix="covscan-"))
+    folder = temporary_folder()
     try:
         yield Store(folder, sys.maxsize)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_folder() -> Path:
+    """A new folder for what a run needs while it lasts. Raises UsageError where there can be none."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="covscan-"))
+    except OSError as error:
+        raise UsageError(
+            "no-space",
+            "no temporary folder can be made",
+            found=error.strerror or str(error),
+            hint="set TMPDIR to a folder that can be written to and has space",
+        ) from error
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:  # another process has just cleared the cache
+        return []
 
 
 def _remove(path: Path) -> None:

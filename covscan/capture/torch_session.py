@@ -1,7 +1,9 @@
 """Running somebody's module without leaving a trace in it."""
 
+import copy
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -31,17 +33,23 @@ def pick_device(wanted: str) -> "torch.device":
     return torch.device(wanted)
 
 
+_CONTAINERS = (list, dict, OrderedDict, set)
+_GONE = object()
+
+
 @contextmanager
 def left_as_found(model: "torch.nn.Module", device: "torch.device") -> Iterator[None]:
     """Put the model into eval mode on ``device`` without gradients, and everything back afterwards.
 
-    Restored, also when something raises: training flags of every module, buffers that the forward changed, the
-    devices of weights, random number generators of Python, numpy and torch, and the attention fast path, which is
-    switched off because it would bypass the modules inside (and turn padded batches into nested tensors).
+    Restored, also when something raises: training flags and other attributes of every module with what its lists and
+    dictionaries hold (hooks, parameters, buffers), the content of buffers, the devices of weights, random number
+    generators of Python, numpy and torch, and the attention fast path, which is switched off because it would bypass
+    the modules inside (and turn padded batches into nested tensors).
     """
     import torch
 
     flags = [(module, module.training) for module in model.modules()]
+    attributes = [_Attributes(module) for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
     buffers = [  # by name: moving a model to another device replaces its buffers
         (module, name, buffer.detach().clone())
         for module in model.modules()
@@ -65,6 +73,8 @@ def left_as_found(model: "torch.nn.Module", device: "torch.device") -> Iterator[
             torch.backends.mha.set_fastpath_enabled(fast_path)
             if home is not None and home != device:
                 model.to(home)
+            for each in attributes:
+                each.restore()
             for module, name, before in buffers:
                 buffer = getattr(module, name, None)
                 if buffer is not None and buffer.shape == before.shape and not _same(buffer, before):
@@ -73,6 +83,30 @@ def left_as_found(model: "torch.nn.Module", device: "torch.device") -> Iterator[
                 module.training = training
             random.setstate(states[0])
             np.random.set_state(states[1])  # noqa: NPY002
+
+
+class _Attributes:
+    """What a module's attributes were, and what its lists, dictionaries and sets held."""
+
+    def __init__(self, module: "torch.nn.Module") -> None:
+        self._module, self._values = module, dict(vars(module))
+        self._held = [(value, copy.copy(value)) for value in self._values.values() if type(value) in _CONTAINERS]
+
+    def restore(self) -> None:
+        """Put back what differs."""
+        now = vars(self._module)
+        for name in now.keys() - self._values.keys():
+            del now[name]
+        now.update(self._values)
+        for container, before in self._held:
+            if isinstance(container, list):
+                container[:] = before
+            elif isinstance(container, set):
+                container.intersection_update(before)
+                container.update(before)
+            elif len(container) != len(before) or any(container.get(key, _GONE) is not before[key] for key in before):
+                container.clear()
+                container.update(before)
 
 
 def _device_of(model: "torch.nn.Module") -> "torch.device | None":
@@ -84,7 +118,8 @@ def _device_of(model: "torch.nn.Module") -> "torch.device | None":
 def _same(left: "torch.Tensor", right: "torch.Tensor") -> bool:
     import torch
 
-    return torch.equal(torch.nan_to_num(left), torch.nan_to_num(right.to(left.device)))
+    right = right.to(left.device)
+    return torch.equal(left, right) or bool(((left == right) | (torch.isnan(left) & torch.isnan(right))).all())
 
 
 def seed_everything(seed: int) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import typer
 
+from covscan.capture.memory import memory_error, what_was_needed
 from covscan.cli.app import command
+from covscan.cli.signals import ending_by_signal
 from covscan.cli.streams import abandon, ensure_streams
-from covscan.errors import CovscanError, ExitCode, UsageError
+from covscan.errors import CovscanError, ExitCode, OutOfMemory, UsageError
 from covscan.render.names import printable
 from covscan.version import __version__
 
@@ -21,7 +23,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; nothing but that leaves this function."""
     ensure_streams()
     try:
-        code = _run(arguments)
+        with ending_by_signal():
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         abandon(sys.stdout)
@@ -38,15 +41,13 @@ def _run(arguments: Sequence[str]) -> int:
         code = ExitCode.INTERRUPTED
     except BAD_USAGE as error:
         return _complain(_parser_error(error))
-    except MemoryError:
-        hint = "lower --batch-size or --samples, or leave sites out with --exclude"
-        return _complain(UsageError("out-of-memory", "the machine has no memory left", hint=hint))
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):
             raise BrokenPipeError from stop
         return _complain(_exit_of_others(stop))
-    except Exception:  # noqa: BLE001 - the last line of defence
-        return _confess()
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        lacking = memory_error(error)
+        return _confess() if lacking is None else _complain(OutOfMemory.of(what_was_needed(lacking)))
     if code == ExitCode.INTERRUPTED:
         _say("interrupted")
     return code

@@ -154,7 +154,7 @@ def _write(path: Path, content: bytes) -> Path:
         temporary.write_bytes(content)
         if path.exists():
             temporary.chmod(path.stat().st_mode)
-    except OSError:
+    except BaseException:  # also where somebody interrupts
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

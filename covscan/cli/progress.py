@@ -54,7 +54,7 @@ class Lines(Planned):
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
         """Take the number of checkpoints."""
-        self._total = len(checkpoints)
+        self._total, self._done = len(checkpoints), 0
         self._since = time.perf_counter()
 
     def batch(self) -> None:
@@ -109,10 +109,10 @@ class Bar(Planned):
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:
         """Draw the empty bar."""
-        self._names, self._batches = checkpoints, batches
+        self._names, self._batches, self._done = checkpoints, batches, 0
         self._progress.start()
         self._progress.start_task(self._task)
-        self._progress.update(self._task, total=len(checkpoints) * batches, visible=True, **self._labels())
+        self._progress.update(self._task, total=len(checkpoints) * batches, completed=0, visible=True, **self._labels())
 
     def batch(self) -> None:
         """Move on by a batch."""

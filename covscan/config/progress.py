@@ -7,7 +7,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Takes the milestones of one run, in this order: start, (sites, batch…, checkpoint)…, trial…, finish.
 
-    ``finish`` is called once, also where the measurement fails. ``note`` may come at any time.
+    ``finish`` is called once, also where the measurement fails. ``note`` may come at any time. Where a batch did not
+    fit into memory it begins again with ``start``.
     """
 
     def start(self, checkpoints: Sequence[str], batches: int) -> None:

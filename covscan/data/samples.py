@@ -81,6 +81,10 @@ class OpenSamples:
                 yield self._batch(run, rows, self._block[done : done + len(index)])
                 done += len(index)
 
+    def cut(self, batch_size: int) -> None:
+        """Cut into batches of another size from now on."""
+        self._batch_size = batch_size
+
     @property
     def has_target(self) -> bool:
         """Whether there are labels."""

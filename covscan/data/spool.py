@@ -1,8 +1,8 @@
 """Keep what an iterable yields on disk, so that memory stays flat and every pass sees the same samples."""
 
+import contextlib
 import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from covscan.cache.store import temporary_folder
 from covscan.data.arrays import Array, canonical
 from covscan.data.contents import Run, sample_count
 from covscan.data.mapped import MappedArray
@@ -39,7 +40,7 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="covscan-"))
+        self.folder = temporary_folder()
         self.count = 0
         self._files: dict[int, IO[bytes]] = {}
         self._stretches: list[_Stretch] = []
@@ -51,7 +52,9 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            file.close()
+            # What could not be flushed was said by then; beside another error it must not be said instead of that.
+            with self._told() if kind is None else contextlib.suppress(OSError):
+                file.close()
         if kind is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -78,8 +81,9 @@ class Spool:
 
     def runs(self) -> tuple[Run, ...]:
         """Everything added, in order, as arrays in the files."""
-        for file in self._files.values():
-            file.flush()
+        with self._told():
+            for file in self._files.values():
+                file.flush()
         return tuple(_run(stretch, self.folder) for stretch in self._stretches)
 
     def _stretch(self, structure: Structure, arrays: list[Array], constants: frozenset[int]) -> _Stretch:
@@ -99,15 +103,22 @@ class Spool:
 
     def _aligned(self, place: int) -> int:
         """Pad the file of array number ``place`` to where the next array may begin."""
-        if place not in self._files:
-            self._files[place] = _file(self.folder, place).open("wb")
-        file = self._files[place]
-        file.write(bytes(-file.tell() % _ALIGNMENT))
-        return file.tell()
+        with self._told():
+            if place not in self._files:
+                self._files[place] = _file(self.folder, place).open("wb")
+            file = self._files[place]
+            file.write(bytes(-file.tell() % _ALIGNMENT))
+            return file.tell()
 
     def _write(self, place: int, array: Array) -> None:
-        try:
+        with self._told():
             self._files[place].write(np.ascontiguousarray(array).tobytes())
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what the system says about a full disk into a UsageError."""
+        try:
+            yield
         except OSError as error:
             raise UsageError(
                 "no-space",

@@ -73,3 +73,7 @@ class Samples(Protocol):
     def batches(self) -> Iterator[Batch]:
         """The samples in ascending ``index``, cut into batches; the last may be smaller."""
         ...
+
+    def cut(self, batch_size: int) -> None:
+        """Cut into batches of another size from now on."""
+        ...

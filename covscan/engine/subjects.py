@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from covscan.capture.memory import memory_error, what_was_needed
 from covscan.capture.recorder import SummaryRecorder
 from covscan.capture.types import Backend, Network, Reference
 from covscan.config import Settings
@@ -11,6 +12,7 @@ from covscan.data.types import Batch, Samples
 from covscan.engine.captured import Captured
 from covscan.engine.selection import select_sites
 from covscan.engine.views import View
+from covscan.errors import OutOfMemory
 from covscan.measures.movement import nonfinite_weights
 from covscan.measures.norms import norm_evidence
 from covscan.models.types import Checkpoint, Source
@@ -51,7 +53,20 @@ def plan_network(subject: Subject, settings: Settings) -> Network:
 
 
 def capture(subject: Subject, earlier: Sequence[Subject], settings: Settings, progress: Progress) -> Captured:
-    """Run a subject's samples through it; ``earlier`` are those whose weights its layers are replayed with."""
+    """Run a subject's samples through it; ``earlier`` are those whose weights its layers are replayed with.
+
+    Raises UsageError, and OutOfMemory where batches of this size are too large for it.
+    """
+    try:
+        return _captured(subject, earlier, settings, progress)
+    except Exception as error:
+        lacking = memory_error(error)
+        if lacking is None:
+            raise
+        raise OutOfMemory.of(what_was_needed(lacking)) from error
+
+
+def _captured(subject: Subject, earlier: Sequence[Subject], settings: Settings, progress: Progress) -> Captured:
     network = plan_network(subject, settings)
     progress.sites([(site.key.site, site.key.position) for site in network.sites])
     recorder = SummaryRecorder(network, subject.samples, settings.seed)
@@ -65,6 +80,7 @@ def capture(subject: Subject, earlier: Sequence[Subject], settings: Settings, pr
     captured = Captured(
         network, summary, norm_evidence(network, norms, summary.sites, weights), nonfinite_weights(weights)
     )
+    subject.source.check(subject.checkpoint)  # what was read until now is what the digest is of
     return captured.renamed(subject.view) if subject.view is not None and subject.view.renames else captured
 
 

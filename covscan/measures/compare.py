@@ -131,7 +131,7 @@ def _by_rows(a: Kept, b: Kept, noise: Noise, seed: int, paired: bool) -> dict[st
     pair = distribution_pair(rows, *weights)
     for name, measure in family("distribution").items():
         if pair is None:
-            results[name] = Result.missing("no channel varies in the kept rows")
+            results[name] = Result.missing("no channel varies in the kept rows, or too few of them are finite")
         else:
             results[name] = judge_replicates(name, measure(pair), sampling, noise.get(name))
     geometry = geometry_pair(rows, *weights)

@@ -77,7 +77,7 @@ def _from_rows(summary: SiteSummary) -> dict[str, float | None]:
     if len(finite):
         quantiles = _at(np.sort(finite), np.array(QUANTILES) / 100)
         fields |= {f"p{q}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)}
-        squares = finite - finite.mean(dtype=np.float64)
+        squares = np.subtract(finite, finite.mean(dtype=np.float64), dtype=np.float64)
         np.square(squares, out=squares)
         square = float(squares.mean())
         fields["kurtosis"] = float(np.square(squares, out=squares).mean() / square**2) if square > 0 else None
@@ -102,12 +102,11 @@ def _directions(summary: SiteSummary) -> dict[str, float | None]:
     if len(values) < 5:
         return {}
     product = values @ values.T  # (rows, rows)
-    centre = product.mean(axis=0)
-    centred = product - centre - centre[:, None] + centre.mean()
     trace = float(np.trace(product))
     # Of as many directions as there are rows or channels, the fewer.
     small = values.shape[1] < len(values)
     around = values - values.mean(axis=0)
+    centred = around @ around.T  # of the centred rows: a product of rows far from 0 has no digits left to centre
     spectrum = np.clip(np.linalg.eigvalsh(around.T @ around if small else centred), 0.0, None)
     share = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.zeros(1)
     share = share[share > 1e-12]

@@ -60,6 +60,8 @@ def _scaled_pair(old: Moments, new: Moments, reference: Moments, sampling: Sampl
     is not, so the scale comes from all samples.
     """
     floor = variance_floor(reference)
+    if not floor:  # the new weights give the same for every sample
+        floor = variance_floor(Moments(old.count[0], old.mean[0], old.variance[0]))
     own = np.where(new.variance[0] > 0, new.variance[0], 1.0)
     factor = np.where((reference.variance > 0) & (new.variance[0] > 0), reference.variance / own, 1.0)
     a = Moments(old.count, old.mean, old.variance * factor)

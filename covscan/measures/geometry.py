@@ -9,6 +9,10 @@ import numpy.typing as npt
 Float64 = npt.NDArray[np.float64]
 
 
+_NOTHING = 1e-9
+"""Of the squared trace: what rounding leaves of tr(S^2) where the estimate is 0, or a billion directions."""
+
+
 @dataclass(frozen=True, eq=False)
 class GeometryPair:
     """Gram matrices (rows, rows) of the rows of two sides, and what each replicate takes of them.
@@ -75,7 +79,8 @@ def participation_ratio(k: Float64, take: Float64, squared: Float64 | None = Non
     squared = unbiased_hsic(k, k, take) if squared is None else squared
     mean_part = ((take @ k) * take).sum(axis=1) / n  # a subset of rows has another mean
     trace = (take @ np.diag(k) - mean_part) / (n - 1)
-    return np.where(squared > 0, np.square(trace) / np.where(squared > 0, squared, 1.0), np.nan)
+    there = squared > _NOTHING * np.square(trace)
+    return np.where(there, np.square(trace) / np.where(there, squared, 1.0), np.nan)
 
 
 def linear_cka_distance(pair: GeometryPair) -> Float64:

@@ -52,6 +52,10 @@ class FactorySource:
         self._fallback = fallback
         self._check_all()
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` changed since they were hashed."""
+        self._shelf.saved(checkpoint)
+
     @cache  # noqa: B019 a source lives as long as the run
     def identity(self) -> str | None:
         """A digest of the architecture and its code."""

@@ -33,6 +33,10 @@ class OnnxFileSource:
         self.notes = notes
         self._shelf = shelf
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` changed since they were hashed."""
+        self._shelf.saved(checkpoint)
+
     def identity(self) -> str:
         """The file's content decides alone."""
         return ""

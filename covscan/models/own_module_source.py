@@ -48,6 +48,10 @@ class OwnModuleSource:
                 errors.append(error)
         collect_first(errors)
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` changed since they were hashed."""
+        self._shelf.saved(checkpoint)
+
     def identity(self) -> str | None:
         """A digest of the code that the modules run, where it is not in their files."""
         return identity_of(self.module(self.series.checkpoints[0]), "pickled") if self._runs_own_code else ""

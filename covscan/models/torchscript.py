@@ -27,6 +27,10 @@ class TorchscriptSource:
         self._shelf = shelf
         self._trust = trust
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` changed since they were hashed."""
+        self._shelf.saved(checkpoint)
+
     def identity(self) -> str:
         """The file's content decides alone."""
         return ""

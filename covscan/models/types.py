@@ -41,6 +41,10 @@ class TorchSource(Protocol):
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` are not what they were when they were hashed."""
+        ...
+
     def identity(self) -> str | None:
         """A digest of what decides on the network besides the checkpoint's content; None where that cannot be told."""
         ...
@@ -66,6 +70,10 @@ class ScriptSource(Protocol):
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` are not what they were when they were hashed."""
+        ...
+
     def identity(self) -> str | None:
         """As in ``TorchSource``."""
         ...
@@ -83,6 +91,10 @@ class OnnxSource(Protocol):
     description: str
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise UsageError where the files of ``checkpoint`` are not what they were when they were hashed."""
+        ...
 
     def identity(self) -> str | None:
         """As in ``TorchSource``."""

@@ -28,6 +28,9 @@ class UntrainedSource:
         checkpoint = Checkpoint("untrained", Path(), None, _digest(self._module))
         self.series = Series((checkpoint,), "given")
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """There is no file that could change."""
+
     def identity(self) -> None:
         """Nothing is measured of it."""
         return

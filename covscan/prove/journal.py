@@ -1,5 +1,6 @@
 """Finished trainings on disk, so that an interrupted proof goes on where it stopped."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, setting: Any) -> None:
+        self._path = path
         self._key = hashlib.sha256(repr(setting).encode()).hexdigest()[:16]
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -56,7 +58,8 @@ class Journal:
 
     def close(self) -> None:
         """Nothing more will come."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what did not fit was said when it was written
+            self._stream.close()
 
     def _append(self, arm: Arm, rate: float, seed: int, curve: Curve) -> None:
         held_out: Any = curve.held_out
@@ -68,8 +71,16 @@ class Journal:
             "held_out": "nan" if held_out is not None and math.isnan(held_out) else held_out,
             "losses": [loss if math.isfinite(loss) else None for loss in curve.losses],
         }
-        self._stream.write(json.dumps(record) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(record) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise UsageError(
+                "unusable-resume-file",
+                f"cannot write to '{self._path}' any more",
+                found=error.strerror or str(error),
+                hint="free some space and say the same command again: it goes on behind what is in the file",
+            ) from error
 
 
 def _name(arm: Arm) -> str:

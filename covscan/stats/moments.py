@@ -10,6 +10,11 @@ import numpy.typing as npt
 from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
 from covscan.stats.origin import Float64, Grouping, Index
 
+_SMALL = 1e-30
+"""Sums of squares below this hold squares that float32 has not all digits of, or none."""
+_ROUNDING = 64
+"""Units in the last place by which a mean of equal values may be off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -43,11 +48,12 @@ class BlockMoments:
         group = block if isinstance(block, Grouping) else Grouping(block)
         if finite is ALL_FINITE:
             count = group.count[:, None]  # the same for every channel
-            pivot = _rough_mean(values)
+            pivot = _exact_if_constant(_rough_mean(values), values[0])
         else:
             count = group.total(finite.astype(values.dtype))
             safe = np.where(finite, values, 0)
-            pivot = _safe_mean(safe, finite).astype(values.dtype)
+            first_there = values[np.argmax(finite, axis=0), np.arange(values.shape[1])]
+            pivot = _exact_if_constant(_safe_mean(safe, finite).astype(values.dtype), first_there)
             values = np.where(finite, values, pivot)  # deviates by nothing
         first, second = _sums(group, values, pivot)
         shift = np.divide(first, count, out=np.zeros_like(first), where=count > 0)
@@ -128,10 +134,25 @@ def _sums(
     """(blocks here, channels) sums of the deviations from ``pivot`` and of their squares."""
     with np.errstate(over="ignore", invalid="ignore"):
         first, second = group.deviations(values, pivot)
-    if np.isfinite(second).all():
-        return first, second
-    # Squares that overflow the rows' own precision.
-    return group.deviations(values.astype(np.float64), pivot.astype(np.float64))
+    lost = np.logical_not(np.asarray(np.isfinite(second).all(axis=0)))
+    if values.dtype != np.float64:
+        small = (second < _SMALL).any(axis=0)
+        if small.any():
+            lost[small] |= (values[:, small] != pivot[small]).any(axis=0)
+    if lost.any():
+        # Squares that overflow the rows' own precision, or of which it has no digits left.
+        wide = values[:, lost].astype(np.float64)
+        first[:, lost], second[:, lost] = group.deviations(wide, pivot[lost].astype(np.float64))
+    return first, second
+
+
+def _exact_if_constant(mean: npt.NDArray[np.floating], first: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """(channels,) ``mean``, or the ``first`` value where that is as near as rounding takes a mean.
+
+    Constant channels deviate from it by exactly nothing: rounding would leave them a variance, and a logarithm of that.
+    """
+    near = np.abs(first - mean) <= _ROUNDING * np.finfo(mean.dtype).eps * np.abs(mean)
+    return np.where(near, first, mean)
 
 
 def _safe_mean(values: npt.NDArray[np.floating], finite: npt.NDArray[np.bool_]) -> Float64:
