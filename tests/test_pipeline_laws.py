@@ -256,10 +256,11 @@ def test_padding_is_left_out(tmp_path):
 
 
 def test_the_caller_finds_everything_as_it_was(project):
-    models = []
+    models, weights = [], []
 
     def build():
         models.append(network().train())
+        weights.append({name: value.clone() for name, value in models[-1].state_dict().items()})
         return models[-1]
 
     torch.manual_seed(5)
@@ -267,10 +268,11 @@ def test_the_caller_finds_everything_as_it_was(project):
     states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     grad, threads = torch.is_grad_enabled(), torch.get_num_threads()
     analyze(project, model=build)
-    saved = torch.load(project / "step-10.pt", weights_only=True)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert (np.random.get_state()[1] == states[1]).all()  # noqa: NPY002
     assert (torch.is_grad_enabled(), torch.get_num_threads()) == (grad, threads)
     assert all(not module._forward_hooks and not module._forward_pre_hooks for m in models for module in m.modules())
-    assert all(torch.equal(models[-1].state_dict()[name], value) for name, value in saved.items())
+    assert all(module.training for model in models for module in model.modules())
+    for model, before in zip(models, weights, strict=True):
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(weight.grad is None for model in models for weight in model.parameters())

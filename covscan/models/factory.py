@@ -22,8 +22,8 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
     """The network that ``model`` names or returns, unwrapped, in eval mode on the CPU.
 
     Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints
-    to stderr. A module that exists already is copied, so that the caller's stays as it is; so is what a function that
-    was handed over from Python returns, since that may be one as well. Raises UsageError.
+    to stderr. A module that exists already is copied, so that the caller's stays as it is; so is one that a function
+    returns and somebody else holds as well. Raises UsageError.
     """
     factory = factory_of(model)
     name = name_of(model)
@@ -48,8 +48,9 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
             found=f"a {type(built).__name__}",
             hint="return the module before torch.jit.script, or leave out --model and name saved TorchScript files",
         )
-    if not isinstance(model, str) and not isinstance(factory, nn.Module):
-        with contextlib.suppress(RuntimeError, TypeError):  # what cannot be copied was most likely made just now
+    fresh = nn.Module()
+    if not isinstance(factory, nn.Module) and sys.getrefcount(built) > sys.getrefcount(fresh):
+        with contextlib.suppress(RuntimeError, TypeError):  # what cannot be copied is used as it is
             built = copy.deepcopy(built)
     return _to_cpu(unwrap(built)).eval()
 

@@ -138,12 +138,20 @@ def _sums(
     if values.dtype != np.float64:
         small = (second < _SMALL).any(axis=0)
         if small.any():
-            lost[small] |= (values[:, small] != pivot[small]).any(axis=0)
+            lost |= small & _differs(values, pivot)
     if lost.any():
         # Squares that overflow the rows' own precision, or of which it has no digits left.
         wide = values[:, lost].astype(np.float64)
         first[:, lost], second[:, lost] = group.deviations(wide, pivot[lost].astype(np.float64))
     return first, second
+
+
+def _differs(values: npt.NDArray[np.floating], pivot: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """(channels,) whether any value is another than ``pivot``."""
+    # As bytes: numpy looks for a True along an axis of booleans far slower (1.6 ms an update against 1.1).
+    other = np.not_equal(values, pivot).view(np.uint8)
+    found: npt.NDArray[np.bool_] = np.bitwise_or.reduce(other, axis=0).astype(bool)
+    return found
 
 
 def _exact_if_constant(mean: npt.NDArray[np.floating], first: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

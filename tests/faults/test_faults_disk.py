@@ -85,11 +85,11 @@ def test_an_output_in_a_folder_that_cannot_be_written_to_is_said_before_anything
     assert "error[unwritable-output]" in ended.said
 
 
-@pytest.mark.parametrize("limit", [0, 100, 1000])
-def test_samples_that_do_not_fit_into_the_temporary_folder_are_said(runs, limit):
+@pytest.mark.parametrize(("limit", "samples"), [(0, 64), (100, 512), (1000, 512), (1000, 64)])
+def test_samples_that_do_not_fit_into_the_temporary_folder_are_said(runs, limit, samples):
     (runs.folder / "endless_faults.py").write_text(ENDLESS)
     arguments = ["analyze", "--model", f"{runs.folder / 'nets_faults.py'}:build", "--no-config", "--data"]
-    arguments += [f"{runs.folder / 'endless_faults.py'}:batches", str(runs.checkpoint(0))]
+    arguments += [f"{runs.folder / 'endless_faults.py'}:batches", "--samples", str(samples), str(runs.checkpoint(0))]
     ended = runs.child(files_up_to(limit) if limit else _no_temporary_folder, arguments)
     assert ended.code == 2, ended.said
     assert "error[no-space]" in ended.said or limit  # what it said may not fit either
@@ -139,6 +139,13 @@ def test_a_checkpoint_that_is_rewritten_while_it_is_read_is_an_error(runs, owner
     again = runs.child()  # nothing of the mixture was kept
     fresh = runs.child(arguments=runs.arguments("--no-cache"))
     assert (again.code, fresh.code) == (0, 0)
+
+
+def test_a_lone_checkpoint_that_is_rewritten_last_of_all_is_an_error(runs):
+    arguments = runs.arguments("--no-cache")[:-2]
+    ended = runs.child(at_call(subjects, "nonfinite_weights", 1, rewritten(runs.checkpoint(0))), arguments)
+    assert ended.code == 2, ended.said
+    assert "error[checkpoint-changed]" in ended.said
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from fault_testing import BEFORE, KILL, at_call, send
@@ -36,14 +37,15 @@ def test_a_run_that_is_killed_leaves_the_old_report_and_a_usable_cache(runs, tru
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("stage", ["measuring", "comparing", "the output"])
+@pytest.mark.parametrize("stage", ["measuring", "comparing", "the output", "writing"])
 def test_a_signal_ends_a_run_with_130_and_nothing_left(runs, number, stage):
     owner, name, calls = {
         "measuring": (subjects.SummaryRecorder, "record", 6),
         "comparing": (subjects, "norm_evidence", 2),
         "the output": (outputs, "encoded", 1),
+        "writing": (Path, "write_bytes", 1),
     }[stage]
-    ended = runs.child(at_call(owner, name, calls, send(number)))
+    ended = runs.child(at_call(owner, name, calls, send(number), after=stage == "writing"))
     assert (ended.code, ended.said.splitlines()[-1]) == (130, "interrupted")
     assert "Traceback" not in ended.said
     assert runs.output.read_text() == BEFORE
