@@ -4,7 +4,7 @@ import datetime as dt
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from covscan.cache import Store, cache_folder, cache_limit, passing_store
 from covscan.capture.threads import computing_threads
 from covscan.config import Settings
 from covscan.config.progress import Progress, Silent
+from covscan.data.types import Samples
 from covscan.engine.known import Known
 from covscan.engine.series import Step, measure_series
 from covscan.engine.subjects import plan_network
@@ -86,7 +87,25 @@ def _check_untrained(settings: Settings) -> None:
 def _measured(clock: Clock, opening: Opening, progress: Progress | None, command: str) -> Report:
     opened, settings = open_by(opening), opening[1][0]
     progress = progress or Silent()
-    trainable, notes = _trainable(opened, settings)
+    steps = _steps(opening, opened, settings, progress)
+    return concluded(opened, steps, settings, progress, lambda: clock.run(command))
+
+
+def concluded(
+    opened: Opened,
+    steps: Iterable[Step],
+    settings: Settings,
+    progress: Progress,
+    run: Callable[[], Run],
+    trained: Source | None = None,
+) -> Report:
+    """The report on ``steps``, which are measured while they are read; ``run`` is asked for its record at the end.
+
+    Trainings use the checkpoints of ``trained``, where those are fewer than were measured. Raises UsageError, and
+    Inconclusive where nothing could be measured.
+    """
+    trained = trained or opened.subjects[0].source
+    trainable, notes = open_training(trained, opened.subjects[0].samples, settings)
     assembly = Assembly(opened, settings)
     batches = max(-(-subject.samples.count // settings.batch_size) for subject in opened.subjects)
     progress.start([subject.id for subject in opened.subjects], batches)
@@ -94,14 +113,14 @@ def _measured(clock: Clock, opening: Opening, progress: Progress | None, command
         # numpy's matrices are small here: its threads would only fight with those of torch and onnxruntime for the
         # cores (measured on a busy machine with 2 of them: 84 s against 25 s for the digits sample).
         with threadpool_limits(1, user_api="blas"), computing_threads(settings.threads):
-            for step in _steps(opening, opened, settings, progress):
+            for step in steps:
                 assembly.add(step)
             evidence = assembly.evidence()
             if trainable is not None and evidence.coverage.measured:
-                evidence = _tried(evidence, trainable, opened.subjects[0].source, settings, progress)
+                evidence = _tried(evidence, trainable, trained, settings, progress)
     finally:
         progress.finish()
-    report = assembly.report(evidence, clock.run(command), notes)
+    report = assembly.report(evidence, run(), notes)
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -144,14 +163,13 @@ def _store(opened: Opened, settings: Settings) -> Iterator[Store | None]:
         yield None
 
 
-def _trainable(opened: Opened, settings: Settings) -> "tuple[Trainable | None, list[str]]":
+def open_training(source: Source, samples: Samples, settings: Settings) -> "tuple[Trainable | None, list[str]]":
     """What short trainings need, where a loss is given and the model can be trained, and else why not in a sentence.
 
     Opened before anything is measured, so that a loss or a target that does not fit is said at once.
     """
     if settings.loss is None or settings.evidence == "forward":
         return None, []
-    source, samples = opened.subjects[0].source, opened.subjects[0].samples
     if source.engine != "torch":
         return None, [f"A model opened by {source.engine} cannot be trained here: forward evidence alone was used."]
     from covscan.prove.gather import open_bench

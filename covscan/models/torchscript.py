@@ -37,7 +37,7 @@ def open_torchscript(settings: Settings, shelf: Shelf, notes: list[str]) -> Torc
     del settings  # an archive needs neither a factory nor trust
     source = TorchscriptSource(shelf, notes)
     errors: list[CovscanError] = []
-    for checkpoint in source.series.checkpoints:
+    for checkpoint in shelf.unseen():
         try:
             source.module(checkpoint)
         except UsageError as error:

@@ -1,0 +1,21 @@
+"""Checkpoints of a small network for tests of the watch."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def inputs():
+    return np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+
+
+def save(folder, step, seed=None, name=None, **stated):
+    """A checkpoint of random weights."""
+    torch.manual_seed(step if seed is None else seed)
+    path = folder / (name or f"step-{step}.pt")
+    torch.save({**stated, "model": build().state_dict()}, path)
+    return path
