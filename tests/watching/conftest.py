@@ -1,5 +1,5 @@
 import pytest
-from watched_runs import build, inputs
+from watched_runs import build, labelled
 
 from covscan.cache import passing_store
 from covscan.config import Settings
@@ -28,7 +28,7 @@ def follow(tmp_path, clock):
     """Follows ``tmp_path / "runs"``: ``follow()`` lets an interval pass, looks, and measures all that is ready."""
     place = tmp_path / "runs"
     place.mkdir()
-    settings = Settings(model=build, checkpoints=(str(place),), data={"x": inputs()}, samples=64)
+    settings = Settings(model=build, checkpoints=(str(place),), data=labelled(), target="y", samples=64)
     said = []
     with holding() as hold, passing_store() as store:
         folder = Folder(str(place), 1.0, clock)

@@ -1,10 +1,11 @@
 import os
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
-from watched_runs import build, inputs, save
+from watched_runs import build, labelled, save
 
 import covscan
 from covscan.config.progress import Silent
@@ -20,7 +21,7 @@ def report_of(follow):
 
 
 def analyzed(folder):
-    return covscan.analyze(str(folder), model=build, data={"x": inputs()}, samples=64, cache=False)
+    return covscan.analyze(str(folder), model=build, data=labelled(), target="y", samples=64, cache=False)
 
 
 def same(one, other):
@@ -236,6 +237,26 @@ def test_a_step_costs_the_same_however_many_came_before(follow, monkeypatch):
         save(follow.place, step)
         follow()
     assert opened == [f"step-{step}.pt" for step in range(0, 60, 10)]
+
+
+def test_trainings_use_the_checkpoints_whose_weights_are_left(follow):
+    follow.following.settings = replace(follow.settings, loss="cross_entropy", evidence="gradient")
+    for step in (0, 10, 20, 30):
+        save(follow.place, step)
+    follow()
+    for step in (0, 10, 30):
+        (follow.place / f"step-{step}.pt").unlink()
+    report = report_of(follow)
+    assert len(report.checkpoints) == 4
+    assert report.gradients is not None
+    assert {each.checkpoint for each in report.gradients.layers} == {"step-0", "step-20", "step-30"}
+
+
+def test_a_loss_that_does_not_fit_is_said_at_the_first_checkpoint(follow):
+    follow.following.settings = replace(follow.settings, loss="no_such_loss")
+    save(follow.place, 0)
+    with pytest.raises(UsageError, match="no_such_loss"):
+        follow()
 
 
 def test_reports_can_be_written(follow):

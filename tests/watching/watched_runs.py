@@ -9,8 +9,10 @@ def build():
     return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
-def inputs():
-    return np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+def labelled():
+    """Inputs, and labels that follow from them."""
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    return {"x": x, "y": (x[:, 0] > 0).astype("int64")}
 
 
 def save(folder, step, seed=None, name=None, **stated):
