@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
@@ -44,15 +44,20 @@ def assembled(opening: Opening, opened: Opened, progress: Progress) -> tuple[Ass
         _give_back_memory()
 
 
-def _measured(opening: Opening, opened: Opened, progress: Progress) -> Assembly:
-    settings = opening[1][0]
+def gathered(opened: Opened, steps: Iterable[Step], settings: Settings, progress: Progress) -> Assembly:
+    """What ``steps`` tell of every subject, which are measured while they are read."""
     assembly = Assembly(opened, settings)
     batches = max(-(-subject.samples.count // settings.batch_size) for subject in opened.subjects)
     progress.start([subject.id for subject in opened.subjects], batches)
-    with closing(_steps(opening, opened, settings, progress)) as steps:
-        for step in steps:
-            assembly.add(step)
+    for step in steps:
+        assembly.add(step)
     return assembly
+
+
+def _measured(opening: Opening, opened: Opened, progress: Progress) -> Assembly:
+    settings = opening[1][0]
+    with closing(_steps(opening, opened, settings, progress)) as steps:
+        return gathered(opened, steps, settings, progress)
 
 
 def _nothing_fits(asked: int, error: OutOfMemory) -> OutOfMemory:

@@ -4,6 +4,7 @@ import datetime as dt
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from covscan.assembly import Assembly, SiteSurvey
 from covscan.capture.threads import computing_threads
 from covscan.config import Settings
 from covscan.config.progress import Progress, Silent
+from covscan.data.types import Samples
 from covscan.engine.subjects import plan_network
 from covscan.errors import Inconclusive, UsageError
 from covscan.measuring import assembled
@@ -91,18 +93,37 @@ def _check_untrained(settings: Settings) -> None:
 def _measured(clock: Clock, opening: Opening, progress: Progress | None, command: str) -> Report:
     opened, settings = open_by(opening), opening[1][0]
     progress = progress or Silent()
-    trainable, notes = _trainable(opened, settings)
+    return concluded(
+        opened, lambda: assembled(opening, opened, progress), settings, progress, lambda: clock.run(command)
+    )
+
+
+def concluded(
+    opened: Opened,
+    measure: Callable[[], tuple[Assembly, list[str]]],
+    settings: Settings,
+    progress: Progress,
+    run: Callable[[], Run],
+    trained: Source | None = None,
+) -> Report:
+    """The report on what ``measure`` measures, with the sentences it adds; ``run`` is asked for its record at the end.
+
+    Trainings use the checkpoints of ``trained``, where those are fewer than were measured. Raises UsageError, and
+    Inconclusive where nothing could be measured.
+    """
+    trained = trained or opened.subjects[0].source
+    trainable, notes = open_training(trained, opened.subjects[0].samples, settings)
     try:
         # numpy's matrices are small here: its threads would only fight with those of torch and onnxruntime for the
         # cores (measured on a busy machine with 2 of them: 84 s against 25 s for the digits sample).
         with threadpool_limits(1, user_api="blas"), computing_threads(settings.threads):
-            assembly, fitting = assembled(opening, opened, progress)
+            assembly, fitting = measure()
             evidence = assembly.evidence()
             if trainable is not None and evidence.coverage.measured:
-                evidence = _tried(evidence, trainable, opened.subjects[0].source, settings, progress)
+                evidence = _tried(evidence, trainable, trained, settings, progress)
     finally:
         progress.finish()
-    report = assembly.report(evidence, clock.run(command), [*notes, *fitting])
+    report = assembly.report(evidence, run(), [*notes, *fitting])
     if not report.coverage.measured:
         raise Inconclusive(
             "nothing-measured",
@@ -113,14 +134,13 @@ def _measured(clock: Clock, opening: Opening, progress: Progress | None, command
     return report
 
 
-def _trainable(opened: Opened, settings: Settings) -> "tuple[Trainable | None, list[str]]":
+def open_training(source: Source, samples: Samples, settings: Settings) -> "tuple[Trainable | None, list[str]]":
     """What short trainings need, where a loss is given and the model can be trained, and else why not in a sentence.
 
     Opened before anything is measured, so that a loss or a target that does not fit is said at once.
     """
     if settings.loss is None or settings.evidence == "forward":
         return None, []
-    source, samples = opened.subjects[0].source, opened.subjects[0].samples
     if source.engine != "torch":
         return None, [f"A model opened by {source.engine} cannot be trained here: forward evidence alone was used."]
     from covscan.prove.gather import open_bench

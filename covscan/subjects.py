@@ -34,8 +34,11 @@ class Opened:
 
 def open_series(settings: Settings, *, untrained: bool = False) -> Opened:
     """Every checkpoint of one source on the same samples. Raises UsageError."""
-    source = open_source(settings, untrained=untrained)
-    samples = open_samples(settings)
+    return series_of(open_source(settings, untrained=untrained), open_samples(settings), settings)
+
+
+def series_of(source: Source, samples: Samples, settings: Settings) -> Opened:
+    """Every checkpoint of an open source on open samples."""
     backend = _backend(source, settings)
     subjects = [Subject(each.id, each, source, backend, samples) for each in source.series.checkpoints]
     return Opened("checkpoints", tuple(subjects))

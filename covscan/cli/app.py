@@ -124,6 +124,70 @@ def analyze(
 
 @app.command(
     cls=GroupedCommand,
+    short_help="Measure the checkpoints of a training while it writes them.",
+    epilog=f"""\b
+Examples:
+  covscan watch --model nets.py:build --data sample.npz runs/
+  covscan watch --model nets.py:build --data sample.npz --idle 1800 \\
+      --fail-on warning -o json=report.json runs/
+
+{CODES}""",
+)
+def watch(
+    context: typer.Context,
+    run_dir: options.RunFolder = None,
+    interval: options.Interval = 5.0,
+    until: options.Until = None,
+    idle: options.Idle = None,
+    model: options.Model = None,
+    model_arg: options.ModelArguments = None,
+    trust: options.Trust = False,
+    data: options.Data = None,
+    target: options.Target = None,
+    mask: options.Mask = None,
+    samples: options.Samples = DEFAULTS.samples,
+    batch_size: options.BatchSize = DEFAULTS.batch_size,
+    seed: options.Seed = DEFAULTS.seed,
+    device: options.Device = DEFAULTS.device,
+    positions: options.Positions = str(DEFAULTS.positions),
+    sites: options.Sites = None,
+    exclude: options.Exclude = None,
+    train_batch_size: options.TrainBatchSize = None,
+    loss: options.Loss = None,
+    optimizer: options.Optimizer = None,
+    lr: options.LearningRate = None,
+    evidence: options.EvidenceTier = None,
+    trial_steps: options.TrialSteps = None,
+    train_samples: options.TrainSamples = DEFAULTS.train_samples,
+    per_channel: options.PerChannel = False,
+    threads: options.Threads = None,
+    cache: options.Cache = True,
+    form: options.Format = "text",
+    output: options.Outputs = None,
+    plot: options.Plots = None,
+    fail_on: options.FailOn = "never",
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+    no_color: options.NoColor = False,
+    config: options.ConfigPath = None,
+    no_config: options.NoConfig = False,
+) -> None:
+    """Follow a training that still writes checkpoints: measure each once it is whole, warn, and report at the end.
+
+    It ends at --until, after --idle, or with Ctrl-C, which publishes the report on what was measured; Ctrl-C again
+    interrupts. A layer that leaves the band of its own earlier checkpoints is named at once.
+    """
+    from covscan.cli.values import given
+    from covscan.cli.watch import run
+
+    raise typer.Exit(run(context.params, given(context)))
+
+
+@app.command(
+    cls=GroupedCommand,
     short_help="Measure, or read a report, and pass or fail it by limits.",
     epilog=f"""\b
 Examples:

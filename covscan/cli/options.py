@@ -7,7 +7,7 @@ import typer
 from covscan.render import FORMATS
 
 MODEL, DATA, MEASUREMENT, EVIDENCE, OUTPUT = "Model", "Sample data", "Measurement", "Evidence", "Output"
-COMPUTING = "Computing"
+COMPUTING, WATCHING = "Computing", "Watching"
 NORMALIZATION, VERDICT, BASELINE = "Normalization", "Verdict", "Baseline"
 
 Checkpoints = Annotated[
@@ -193,6 +193,29 @@ Cache = Annotated[
         rich_help_panel=COMPUTING,
         help="Keep what was measured, and measure only what is new. See 'covscan cache'.",
     ),
+]
+RunFolder = Annotated[
+    str | None,
+    typer.Argument(metavar="RUN_DIR", help="The folder that the training writes to, or a glob; it need not exist yet."),
+]
+Interval = Annotated[
+    float,
+    typer.Option(
+        "--interval",
+        metavar="SECONDS",
+        rich_help_panel=WATCHING,
+        help="Look so often; a checkpoint must stay as it is for as long.",
+    ),
+]
+Until = Annotated[
+    int | None,
+    typer.Option(
+        "--until", min=1, metavar="N", rich_help_panel=WATCHING, help="End once so many checkpoints are measured."
+    ),
+]
+Idle = Annotated[
+    float | None,
+    typer.Option("--idle", metavar="SECONDS", rich_help_panel=WATCHING, help="End once nothing new came for so long."),
 ]
 Clear = Annotated[bool, typer.Option("--clear", help="Remove everything that is kept.")]
 ConfigPath = Annotated[

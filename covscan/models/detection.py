@@ -34,6 +34,9 @@ def detect(path: Path) -> Format | None:
     Raises UsageError where the file cannot be read or is a damaged archive.
     """
     head = _head(path)
+    if _has_safetensors_header(head):
+        # First of all: the length that it starts with may be the signature of something else, such as a pickle's.
+        return "safetensors"
     if head.startswith(b"PK"):
         return _inside_zip(path)
     if head.startswith(b"\x80"):
@@ -102,8 +105,10 @@ def truncated(path: Path, reason: str) -> UsageError:
 
 
 def _is_safetensors(head: bytes, path: Path) -> bool:
-    if path.suffix.lower() == ".safetensors":
-        return len(head) >= 8 and not _is_stranger(head)
+    return path.suffix.lower() == ".safetensors" and len(head) >= 8 and not _is_stranger(head)
+
+
+def _has_safetensors_header(head: bytes) -> bool:
     length = int.from_bytes(head[:8], "little")
     return head[8:10] == b'{"' and 2 <= length <= _LARGEST_HEADER
 

@@ -73,7 +73,7 @@ class FactorySource:
 
     def _check_all(self) -> None:
         errors: list[CovscanError] = []
-        for checkpoint in self.series.checkpoints:
+        for checkpoint in self._shelf.unseen():
             try:
                 found = self._match(self._shelf.saved(checkpoint))
             except UsageError as error:

@@ -1,7 +1,8 @@
 """Find the checkpoints in a folder: files of a run, a sharded or Hugging Face directory, or several."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,23 @@ _DIGITS = re.compile(r"(\d+)")
 _DEEPEST = 5
 
 
+Spoiled = MutableMapping[Path, CovscanError]
+"""What is wrong with files and folders that hold no checkpoint, or none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How folders are searched.
+
+    ``notes`` takes what was left out. Where ``spoiled`` is given it takes what is wrong with a file, which otherwise
+    ends the search. Names that ``passed_over`` picks are not looked at.
+    """
+
+    notes: list[str]
+    spoiled: Spoiled | None = None
+    passed_over: Callable[[Path], bool] = lambda path: path.name.startswith(".")
+
+
 def natural(path: Path) -> list[tuple[int, int, str]]:
     """A sort key in which ``step-2`` comes before ``step-10``."""
     parts = _DIGITS.split(str(path))
@@ -37,7 +55,7 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 def saved_in_folder(folder: Path, notes: list[str]) -> list[Saved]:
     """The checkpoints in ``folder``, in natural order of their names. Raises UsageError."""
-    found = _search(folder, notes, _DEEPEST)
+    found = search(folder, Search(notes))
     if found:
         return found
     names = sorted(each.name for each in folder.iterdir())
@@ -64,42 +82,65 @@ def distributed(folder: Path) -> UsageError:
     )
 
 
-def checkpoints_among(files: Iterable[Path]) -> list[Saved]:
+def search(folder: Path, how: Search) -> list[Saved]:
+    """The checkpoints in ``folder``, of which there may be none. Raises UsageError."""
+    return _search(folder, how, _DEEPEST)
+
+
+def is_side_file(path: Path) -> bool:
+    """Whether the name is one of those that trainings give to their optimizer and the like."""
+    return _SIDE_FILE.match(path.name.lower()) is not None
+
+
+def checkpoints_among(files: Iterable[Path], spoiled: Spoiled | None = None) -> list[Saved]:
     """The checkpoints among ``files``: side files of training are left out, shards are put together.
 
-    Raises UsageError, or InputErrors, where a file promises a checkpoint by its suffix and holds none.
+    Raises UsageError, or InputErrors, where a file promises a checkpoint by its suffix and holds none, unless
+    ``spoiled`` takes that.
     """
-    rest = [file for file in files if not _SIDE_FILE.match(file.name.lower()) and not file.name.startswith(".")]
+    rest = [file for file in files if not is_side_file(file) and not file.name.startswith(".")]
     rest = [file for file in rest if file.suffix != PART_SUFFIX]
-    readers: list[Callable[[], Saved | None]] = []
+    readers: list[tuple[Path, Callable[[], Saved | None]]] = []
     for index in [file for file in rest if file.name.endswith(INDEX_SUFFIX)]:
-        covered = {shard.name for shard in shards_of_index(index)}
+        try:
+            covered = {shard.name for shard in shards_of_index(index)}
+        except UsageError:
+            if spoiled is None:
+                raise
+            # Which shards are its own shows once it is written; until then none of this kind is taken for another's.
+            covered = {file.name for file in rest if SHARD.search(file.name)}
         rest = [file for file in rest if file.name not in covered or file.parent != index.parent]
-        readers.append(partial(saved_index, index, listed=True))
+        readers.append((index, partial(saved_index, index, listed=True)))
     shards: dict[tuple[Path, str], list[Path]] = {}
     for file in [file for file in rest if SHARD.search(file.name) and file.suffix in (".bin", ".safetensors")]:
         shards.setdefault((file.parent, SHARD.sub("", file.name)), []).append(file)
         rest.remove(file)
-    readers += [partial(saved_shards, group) for group in shards.values()]
-    readers += [partial(_saved_if_model, file) for file in rest]
-    return _collect(readers)
+    readers += [(group[0], partial(saved_shards, group)) for group in shards.values()]
+    readers += [(file, partial(_saved_if_model, file)) for file in rest]
+    return _collect(readers, spoiled)
 
 
-def _search(folder: Path, notes: list[str], depth: int) -> list[Saved]:
-    children = _children(folder)
-    direct = _huggingface(folder)
+def _search(folder: Path, how: Search, depth: int) -> list[Saved]:
+    children = _children(folder, how)
+    try:
+        direct = _huggingface(folder)
+    except UsageError as error:
+        if how.spoiled is None:
+            raise
+        how.spoiled[folder] = error
+        return []
     if not direct:
-        direct = _prefer_safetensors(checkpoints_among(child for child in children if child.is_file()))
+        direct = _prefer_safetensors(checkpoints_among((child for child in children if child.is_file()), how.spoiled))
     if len(direct) > 1 or depth == 0:
         return direct
     folders = [child for child in children if child.is_dir() and (not direct or _OF_A_RUN.match(child.name))]
-    below = [_search(child, notes, depth - 1) for child in folders]
-    return _deeper(folder, direct, [found for found in below if found], notes)
+    below = [_search(child, how, depth - 1) for child in folders]
+    return _deeper(folder, direct, [found for found in below if found], how.notes)
 
 
-def _children(folder: Path) -> list[Path]:
+def _children(folder: Path, how: Search) -> list[Path]:
     try:
-        return sorted((child for child in folder.iterdir() if not child.name.startswith(".")), key=natural)
+        return sorted((child for child in folder.iterdir() if not how.passed_over(child)), key=natural)
     except OSError as error:
         raise UsageError(
             "unreadable-file", f"the folder {str(folder)!r} cannot be read", found=error.strerror or ""
@@ -154,15 +195,18 @@ def _saved_if_model(file: Path) -> Saved | None:
     return saved_file(file, listed=True)
 
 
-def _collect(readers: Sequence[Callable[[], Saved | None]]) -> list[Saved]:
+def _collect(readers: Sequence[tuple[Path, Callable[[], Saved | None]]], spoiled: Spoiled | None) -> list[Saved]:
     found: list[Saved] = []
-    errors: list[CovscanError] = []
-    for read in readers:
+    errors: dict[Path, CovscanError] = {}
+    for path, read in readers:
         try:
             saved = read()
         except UsageError as error:
-            errors.append(error)
+            errors[path] = error
         else:
             found += [saved] if saved is not None else []
-    raise_collected(errors)
+    if spoiled is None:
+        raise_collected(list(errors.values()))
+    else:
+        spoiled.update(errors)
     return sorted(found, key=lambda saved: natural(saved.path))

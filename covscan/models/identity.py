@@ -93,14 +93,15 @@ def _own_sources() -> Iterator[Path]:
     installed.append(Path(__file__).resolve().parent.parent)
     files = {Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
     for path in sorted(files):
-        foreign = any(path.resolve().is_relative_to(folder) for folder in installed)
-        if (
-            path.suffix == ".py"
-            and path.is_file()
-            and not foreign
-            and not {"site-packages", "dist-packages"} & set(path.parts)
-        ):
+        # Most of thousands are told by their names: resolving each took two thirds of a small checkpoint's time.
+        if path.suffix != ".py" or {"site-packages", "dist-packages"} & set(path.parts) or _within(path, installed):
+            continue
+        if not _within(path.resolve(), installed) and path.is_file():
             yield path
+
+
+def _within(path: Path, folders: list[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _file_digest(path: Path) -> str:

@@ -51,7 +51,7 @@ def open_onnx(settings: Settings, shelf: Shelf, notes: list[str]) -> OnnxFileSou
     del settings  # an ONNX file needs neither a factory nor trust
     source = OnnxFileSource(shelf, notes)
     errors: list[CovscanError] = []
-    for checkpoint in source.series.checkpoints:
+    for checkpoint in shelf.unseen():
         try:
             source.proto(checkpoint)
         except UsageError as error:
@@ -68,6 +68,15 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
 def with_external_data(saved: Saved) -> Saved:
     """``saved`` with the files beside it that hold its tensors. Raises UsageError where one is missing."""
     return dataclasses.replace(saved, files=(saved.path, *_external_files(saved.path, _parse(saved.path))))
+
+
+def whole_model(saved: Saved) -> Saved:
+    """``with_external_data``, of a model that was written to its end. Raises UsageError."""
+    proto = _parse(saved.path)
+    # The operator sets stand behind the graph: without them the file was cut between the two.
+    if not proto.opset_import or not proto.graph.node:
+        raise truncated(saved.path, "its graph or what follows it is missing")
+    return dataclasses.replace(saved, files=(saved.path, *_external_files(saved.path, proto)))
 
 
 def _load(path: Path) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from covscan.models import READERS, STANDALONE
 from covscan.models.factory_source import open_factory
 from covscan.models.finding import find_saved
 from covscan.models.formats import TITLES
-from covscan.models.series import open_series
+from covscan.models.series import Shelf, open_series
 from covscan.models.types import Source
 from covscan.models.untrained import UntrainedSource
 from covscan.registry import resolve
@@ -24,6 +24,11 @@ def open_source(settings: Settings, *, untrained: bool = False) -> Source:
         )
     notes: list[str] = []
     shelf = open_series(find_saved(settings.checkpoints, notes), notes, trust=settings.trust)
+    return open_shelf(settings, shelf, notes)
+
+
+def open_shelf(settings: Settings, shelf: Shelf, notes: list[str]) -> Source:
+    """The source of checkpoints that were found and ordered. Raises UsageError."""
     if settings.model is not None and shelf.format not in READERS:
         raise UsageError(
             "not-weights",

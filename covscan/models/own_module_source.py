@@ -41,7 +41,7 @@ class OwnModuleSource:
         self._runs_own_code = runs_own_code
         self._open: dict[str, nn.Module] = {}
         errors: list[CovscanError] = []
-        for checkpoint in self.series.checkpoints:
+        for checkpoint in self._shelf.unseen():
             try:
                 self.module(checkpoint)
             except UsageError as error:

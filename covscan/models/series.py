@@ -30,11 +30,26 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A series together with the files behind it."""
+    """A series together with the files behind it.
+
+    Those in ``seen`` were opened before: a source that opens its checkpoints once, to see that they can be, opens the
+    others.
+    """
 
     series: Series
     entries: dict[str, Entry]
     format: Format
+    seen: frozenset[str] = frozenset()
+
+    def only(self, kept: Callable[[Checkpoint], bool]) -> "Shelf":
+        """The same series without some of its checkpoints, which keeps the names and steps of the others."""
+        some = tuple(filter(kept, self.series.checkpoints))
+        entries = {each.id: self.entries[each.id] for each in some}
+        return Shelf(Series(some, self.series.order), entries, self.format, self.seen)
+
+    def unseen(self) -> list[Checkpoint]:
+        """The checkpoints that were never opened, in order."""
+        return [checkpoint for checkpoint in self.series.checkpoints if checkpoint.id not in self.seen]
 
     def saved(self, checkpoint: Checkpoint) -> Saved:
         """The files of ``checkpoint``. Raises UsageError where they changed since they were hashed."""
@@ -44,8 +59,8 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """A checkpoint before it has its place."""
+class Draft:
+    """A checkpoint before it has its place: its files as they were when they were hashed, and the steps it states."""
 
     saved: Saved
     stamp: Stamp
@@ -55,16 +70,21 @@ class _Draft:
 
 def open_series(found: Sequence[Saved], notes: list[str], *, trust: bool) -> Shelf:
     """Read, hash, order and name the checkpoints. Raises UsageError or InputErrors."""
-    format_name = _one_format(found)
-    drafts = _without_copies(_each(_complete(found, format_name), lambda saved: _draft(saved, trust)), notes)
-    labels = labels_of([draft.saved.path for draft in drafts])
-    order, steps, by = _order(labels, [draft.stated for draft in drafts])
+    format_name = one_format(found)
+    return arranged(_each(_complete(found, format_name), lambda saved: draft(saved, trust=trust)), notes)
+
+
+def arranged(drafts: Sequence[Draft], notes: list[str]) -> Shelf:
+    """The drafts of one format in the order of training, each with its name; copies of others are left out."""
+    drafts = _without_copies(drafts, notes)
+    labels = labels_of([each.saved.path for each in drafts])
+    order, steps, by = _order(labels, [each.stated for each in drafts])
     entries: dict[str, Entry] = {}
     for i in order:
-        draft = drafts[i]
-        checkpoint = Checkpoint(labels[i], draft.saved.path, steps[i], draft.sha256)
-        entries[labels[i]] = Entry(checkpoint, draft.saved, draft.stamp)
-    return Shelf(Series(tuple(entry.checkpoint for entry in entries.values()), by), entries, format_name)
+        found = drafts[i]
+        checkpoint = Checkpoint(labels[i], found.saved.path, steps[i], found.sha256)
+        entries[labels[i]] = Entry(checkpoint, found.saved, found.stamp)
+    return Shelf(Series(tuple(entry.checkpoint for entry in entries.values()), by), entries, drafts[0].saved.format)
 
 
 def collect_first(errors: Sequence[CovscanError]) -> None:
@@ -72,7 +92,8 @@ def collect_first(errors: Sequence[CovscanError]) -> None:
     raise_collected(errors[:_MOST_ERRORS])
 
 
-def _one_format(found: Sequence[Saved]) -> Format:
+def one_format(found: Sequence[Saved]) -> Format:
+    """The format of all of them. Raises UsageError where there are several."""
     counts = Counter(saved.format for saved in found)
     if len(counts) > 1:
         examples = [
@@ -109,26 +130,25 @@ def _each(found: Sequence[Saved], read: Callable[[Saved], Value]) -> list[Value]
     return values
 
 
-def _draft(saved: Saved, trust: bool) -> _Draft:
+def draft(saved: Saved, *, trust: bool) -> Draft:
+    """Read what the checkpoint states, and hash it. Raises UsageError."""
     before = stamp(saved.files)  # first of all, so that a change during the reading is noticed
-    return _Draft(saved, before, stated_steps(saved, trust=trust), digest(saved))
+    return Draft(saved, before, stated_steps(saved, trust=trust), digest(saved))
 
 
-def _without_copies(drafts: Sequence[_Draft], notes: list[str]) -> list[_Draft]:
+def _without_copies(drafts: Sequence[Draft], notes: list[str]) -> list[Draft]:
     """Without the ``last`` and ``best`` that a folder holds beside the numbered file they copy."""
-    labels = labels_of([draft.saved.path for draft in drafts])
-    numbered = [draft for draft, label in zip(drafts, labels, strict=True) if any(map(str.isdigit, label))]
+    labels = labels_of([each.saved.path for each in drafts])
+    numbered = [each for each, label in zip(drafts, labels, strict=True) if any(map(str.isdigit, label))]
     kept = []
-    for draft in drafts:
+    for each in drafts:
         twins = [
-            other
-            for other in numbered
-            if draft.sha256 == other.sha256 or (draft.stated and draft.stated == other.stated)
+            other for other in numbered if each.sha256 == other.sha256 or (each.stated and each.stated == other.stated)
         ]
-        if draft.saved.listed and draft not in numbered and twins:
-            notes.append(f"{draft.saved.path} was left out: it is the same step as {twins[0].saved.path}")
+        if each.saved.listed and each not in numbered and twins:
+            notes.append(f"{each.saved.path} was left out: it is the same step as {twins[0].saved.path}")
         else:
-            kept.append(draft)
+            kept.append(each)
     return kept
 
 

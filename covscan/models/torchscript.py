@@ -47,7 +47,7 @@ def open_torchscript(settings: Settings, shelf: Shelf, notes: list[str]) -> Torc
     """
     source = TorchscriptSource(shelf, notes, trust=settings.trust)
     errors: list[CovscanError] = []
-    for checkpoint in source.series.checkpoints:
+    for checkpoint in shelf.unseen():
         try:
             source.module(checkpoint)
         except UsageError as error:

@@ -55,6 +55,7 @@ def test_threads_do_not_spin_while_they_wait_unless_the_user_wants_it(given, use
     [
         ["--help"],
         ["analyze", "--help"],
+        ["watch", "--help"],
         ["insert", "--help"],
         ["prove", "--help"],
         ["--version"],

@@ -284,3 +284,12 @@ def test_what_cannot_be_read_is_told_and_not_raised():
         with pytest.raises(UsageError) as caught:
             read()
         assert caught.value.code == "unreadable-file"
+
+
+@pytest.mark.parametrize("length", [0x80, 0x180, 0x4B50])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.bin"])
+def test_a_safetensors_header_whose_length_looks_like_another_format(tmp_path, length, name):
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = json.dumps({"w": entry}, separators=(",", ":")).encode().ljust(length)
+    (tmp_path / name).write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert detect(tmp_path / name) == "safetensors"

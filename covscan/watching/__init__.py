@@ -1,0 +1,1 @@
+"""Following a training that still writes checkpoints: each is measured once it is whole."""
