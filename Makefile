@@ -87,6 +87,7 @@ $(PEERS)/ready: $(VENV)/ready benchmarks/requirements.txt
 
 $(SUPPLY)/ready: $(VENV)/ready
 	$(BIN)/python -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt pip
 	$(SUPPLY)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt --group supply
 	@touch $@
 

@@ -89,11 +89,13 @@ class _Attributes:
     """What a module's attributes were, and what its lists, dictionaries and sets held."""
 
     def __init__(self, module: "torch.nn.Module") -> None:
-        self._module, self._values = module, dict(vars(module))
+        self._module, self._kind, self._values = module, type(module), dict(vars(module))
         self._held = [(value, copy.copy(value)) for value in self._values.values() if type(value) in _CONTAINERS]
 
     def restore(self) -> None:
-        """Put back what differs."""
+        """Put back what differs; a lazy module that became a real one stays that, since its class changed with it."""
+        if type(self._module) is not self._kind:
+            return
         now = vars(self._module)
         for name in now.keys() - self._values.keys():
             del now[name]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from covscan.config.loading import describe_error, load_object
 from covscan.errors import UsageError
@@ -49,7 +50,9 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
             hint="return the module before torch.jit.script, or leave out --model and name saved TorchScript files",
         )
     fresh = nn.Module()
-    if not isinstance(factory, nn.Module) and sys.getrefcount(built) > sys.getrefcount(fresh):
+    lazy = any(is_lazy(tensor) for tensor in (*built.parameters(), *built.buffers()))  # which cannot be copied
+    handed_over = not isinstance(model, str) and not isinstance(factory, nn.Module)
+    if handed_over and not lazy and sys.getrefcount(built) > sys.getrefcount(fresh):
         with contextlib.suppress(RuntimeError, TypeError):  # what cannot be copied is used as it is
             built = copy.deepcopy(built)
     return _to_cpu(unwrap(built)).eval()

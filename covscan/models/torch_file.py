@@ -29,6 +29,8 @@ _DAMAGED = re.compile(
 
 
 _PARTS = ("DTensor", "ShardedTensor")
+_SHARDING = tuple(f"torch.distributed.{part}" for part in ("tensor.", "_tensor.", "_shard.", "device_mesh."))
+"""Modules whose classes say how weights are spread over processes."""
 
 
 def read_torch(saved: Saved, *, trust: bool = False) -> Any:
@@ -133,7 +135,7 @@ def _explain(path: Path, error: Exception, *, archive: bool) -> UsageError:
     if isinstance(error, EOFError) or (not isinstance(error, pickle.UnpicklingError) and _DAMAGED.search(text)):
         return truncated(path, text[:160])
     blocked = _blocked_globals(path, str(error), archive)
-    if any(name.startswith("torch.distributed.") for name in blocked):
+    if blocked and all(name.startswith(_SHARDING) for name in blocked):
         return _sharded(path, f"it needs {_listed(blocked)}")
     if blocked and _holds_module(path, archive):
         return UsageError(
