@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+
 from covscan.config.cores import cores
 from covscan.measures.compare import Comparison, compare, noise_floors
 from covscan.measures.describe import describe, per_channel
@@ -61,6 +63,13 @@ class SiteWork:
 
 
 def in_threads(work: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
-    """``work`` of each item, on as many threads as there are cores: numpy lets go of the interpreter while it works."""
-    with ThreadPoolExecutor(cores()) as pool:
-        return list(pool.map(work, items))
+    """``work`` of each item, on as many threads as there are cores: numpy lets go of the interpreter while it works.
+
+    Torch has one thread in each of them: with two, which wait for each other, they took twice the processor time.
+    """
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(before)  # what further threads start with; this one's own number did not change
