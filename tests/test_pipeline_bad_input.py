@@ -57,7 +57,7 @@ class Late(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        if len(x) == 32 and self.calls > 4:
+        if len(x) == 32 and self.calls > 2:  # calls of the plan are taken back with everything else it left
             raise ValueError("the third batch is bad")
         return self.net(x)
 

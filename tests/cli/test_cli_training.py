@@ -267,7 +267,7 @@ def test_a_target_that_does_not_fit_is_said_before_anything_is_measured(tmp_path
     from covscan.errors import UsageError
 
     measured = []
-    monkeypatch.setattr("covscan.pipeline.measure_series", lambda *rest: measured.append(rest) or [])
+    monkeypatch.setattr("covscan.measuring.measure_series", lambda *rest: measured.append(rest) or [])
     import torch
 
     torch.save(torch.nn.Linear(3, 2).state_dict(), tmp_path / "one.pt")

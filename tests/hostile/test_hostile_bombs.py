@@ -24,7 +24,7 @@ from covscan import memory
 from covscan.containers import DEEPEST, check_containers
 from covscan.errors import UsageError
 
-MOST = 1400
+MOST = 1800
 """MiB that a process may have taken at its peak: what importing torch needs, and the room of any file."""
 
 CHILD = """
