@@ -101,9 +101,13 @@ class Runs:
         return without_run(json.loads((path or self.output).read_text()))
 
     def leftovers(self) -> list[str]:
-        """Files in the folder that nobody asked for, and what lies in its temporary folder."""
+        """Files in the folder that nobody asked for, and what covscan left in its temporary folder.
+
+        A folder of torch's own compiler is made there by torch, by whatever test imports that first.
+        """
         here = [path.name for path in self.folder.iterdir() if path.name.startswith(".") or path.suffix == ".tmp"]
-        return [*here, *(path.name for path in (self.folder / "tmp").iterdir())]
+        there = [path.name for path in (self.folder / "tmp").iterdir()]
+        return [*here, *(name for name in there if not name.startswith("torchinductor_"))]
 
     def processes(self) -> list[str]:
         """Processes that have this folder as their temporary one and are there for more than a moment.
