@@ -31,6 +31,11 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: where nothing is compiled, as ``left_as_found`` sees to, that would import the compiler for a second."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and note the layout of what it gives."""
         before = self._tagged(args)

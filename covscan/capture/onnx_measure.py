@@ -17,7 +17,7 @@ from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint
 
-MEMORY = 1 << 30
+MEMORY = 1 << 28
 """Bytes that the tapped values of one run may take; larger batches are run in parts."""
 
 _Parts = list[tuple[int, Rows]]
@@ -61,22 +61,33 @@ class Measurement:
         # A lone sample runs twice where branches were decided: exporters write ``if size == 1`` into graphs.
         least = 2 if self._decisions else 1
         for chunk in cut(batch, self._step, fixed=self._size is not None, least=least):
-            where = f"batch {number} (samples {batch.index[0]} to {batch.index[-1]})"
-            values = self._run(chunk, bool(replays), where)
-            reader = Reader(chunk.batch, self._settings.positions, self._settings.seed)
-            for site in tuple(self._sites):
-                self._read(site, values[site.key.site], chunk, reader, seen[site])
-            for replay in replays:
-                for name, value in replay.run(values, where).items():
-                    known = next((each for each in self._sites if each.key.site == name), None)
-                    if known is not None:
-                        self._read(known, value, chunk, reader, replayed[(known, replay.reference)])
+            self._chunk(chunk, replays, number, seen, replayed)
         for site in self._sites:
             self._recorder.record(site.key, joined(seen[site]), batch)
         for (site, reference), parts in replayed.items():
             if site in self._sites:
                 actual, counterfactual = joined(seen[site]), joined(parts)
                 self._recorder.replay(site.key.site, site.key, reference, actual, counterfactual, batch)
+
+    def _chunk(
+        self,
+        chunk: Chunk,
+        replays: Sequence[Replay],
+        number: int,
+        seen: dict[Site, _Parts],
+        replayed: dict[tuple[Site, str], _Parts],
+    ) -> None:
+        """Run and read one part of a batch, whose values are gone before the next one runs."""
+        where = f"batch {number} (samples {chunk.batch.index[0]} to {chunk.batch.index[-1]})"
+        values = self._run(chunk, bool(replays), where)
+        reader = Reader(chunk.batch, self._settings.positions, self._settings.seed)
+        for site in tuple(self._sites):
+            self._read(site, values[site.key.site], chunk, reader, seen[site])
+        for replay in replays:
+            for name, value in replay.run(values, where).items():
+                known = next((each for each in self._sites if each.key.site == name), None)
+                if known is not None:
+                    self._read(known, value, chunk, reader, replayed[(known, replay.reference)])
 
     def _present(self, sites: Sequence[Site]) -> list[Site]:
         present = []

@@ -27,6 +27,17 @@ _FOLDER = "session.model_external_initializers_file_folder_path"
 # What ONNX Runtime wraps itself: types that numpy has no number for stay with it.
 _MAPPED = frozenset(np.dtype(kind).name for kind in "efdbhilqBHILQ?")
 
+_NUMBERS = {
+    f"tensor({name})": np.dtype(kind)
+    for name, kind in {
+        "float": "f4", "double": "f8", "float16": "f2", "bool": "?",
+        "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8",
+        "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8",
+    }.items()
+}  # fmt: skip
+_PLAIN = frozenset("fiub")
+"""Kinds of numpy arrays that ONNX Runtime reads where they lie."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -48,7 +59,7 @@ class Session:
             return {}
         try:
             with guarded():
-                values = self.engine.run(list(outputs), dict(feeds))
+                values = _run(self.engine, list(outputs), feeds)
         except RUNTIME_ERRORS as error:
             fed = ", ".join(f"'{name}' {array.dtype}{list(array.shape)}" for name, array in feeds.items())
             raise UsageError(
@@ -58,6 +69,42 @@ class Session:
                 hint="check that the sample data has the shapes and values that the model was exported for",
             ) from error
         return dict(zip(outputs, values, strict=True))
+
+
+class _Lent:
+    """The memory of a tensor that ONNX Runtime holds, for numpy, which keeps this and so the tensor alive."""
+
+    def __init__(self, value: Any, dtype: np.dtype[Any]) -> None:
+        self._value = value
+        self.__array_interface__ = {
+            "shape": tuple(value.shape()),
+            "typestr": dtype.str,
+            "data": (value.data_ptr(), False),
+            "version": 3,
+        }
+
+
+def _run(engine: Any, outputs: list[str], feeds: Mapping[str, Array]) -> list[Any]:
+    """Values of ``outputs`` where ONNX Runtime computed them: memory that its next run takes again once they are gone.
+
+    ``InferenceSession.run`` copies every value into fresh memory: 1.2 times the bare run of a ResNet-18 with all inner
+    values, and 0.93 to 1.15 without. What is not made of plain numbers goes that way.
+    """
+    types = {output.name: _NUMBERS.get(output.type) for output in engine.get_outputs()}
+    dtypes = [dtype for name in outputs if (dtype := types[name]) is not None]
+    if len(dtypes) < len(outputs) or any(array.dtype.kind not in _PLAIN for array in feeds.values()):
+        values: list[Any] = engine.run(outputs, dict(feeds))
+        return values
+    given = {
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C")) for name, array in feeds.items()
+    }
+    made = engine.run_with_ort_values(outputs, given)
+    return [_array(value, dtype) for value, dtype in zip(made, dtypes, strict=True)]
+
+
+def _array(value: Any, dtype: np.dtype[Any]) -> Array:
+    shape = tuple(value.shape())
+    return np.asarray(_Lent(value, dtype)) if 0 not in shape else np.empty(shape, dtype)
 
 
 def open_session(

@@ -3,19 +3,26 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from covscan.measures import MEASURES, SIGNED, Family
-from covscan.measures.geometry import participation_ratio
+from covscan.measures.geometry import Gram, participation_ratio
 from covscan.measures.moments import MomentPair, gaussian_w2
-from covscan.measures.replicates import FEWEST_GROUPS, groups_of
+from covscan.measures.replicates import FEWEST_GROUPS, groups_of, quantile
 from covscan.measures.result import Result, judge
 from covscan.measures.sampling import Sampling, sampling_of
-from covscan.measures.views import Kept, distribution_pair, geometry_pair, half_moment_pair, moment_pair, row_pair
+from covscan.measures.views import (
+    Kept,
+    RowPair,
+    distribution_pair,
+    geometry_pair,
+    half_moment_pair,
+    moment_pair,
+    row_pair,
+)
 from covscan.registry import resolve
 
 Float64 = npt.NDArray[np.float64]
@@ -63,7 +70,7 @@ def noise_floors(kept: Kept, seed: int, *, paired: bool = True) -> dict[str, flo
     if groups.count < FEWEST_GROUPS:
         return floors
     first, second = groups.halves(_MOMENT_DRAWS, seed)
-    moments = half_moment_pair(summary, first, second, groups, paired=paired)
+    moments = half_moment_pair(kept, first, second, Sampling(groups, groups, paired=True), paired=paired)
     if moments.live.any():
         floors |= {name: _high(measure(moments)) for name, measure in family("moments").items()}
     few = groups_of(present, _ROW_GROUPS)
@@ -78,13 +85,13 @@ def noise_floors(kept: Kept, seed: int, *, paired: bool = True) -> dict[str, flo
     return {name: floor for name, floor in floors.items() if math.isfinite(floor)}
 
 
-def _log_rank(gram: Float64, take: Float64) -> Float64:
+def _log_rank(gram: Gram, take: Float64) -> Float64:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.log(participation_ratio(gram, take))
 
 
 def _high(values: Float64) -> float:
-    return float(np.quantile(np.abs(values), 0.95))
+    return quantile(np.abs(values), 0.95)
 
 
 def compare(a: Kept, b: Kept, noise_a: Noise, noise_b: Noise, seed: int, *, paired: bool = True) -> Comparison:
@@ -101,7 +108,7 @@ def compare(a: Kept, b: Kept, noise_a: Noise, noise_b: Noise, seed: int, *, pair
         return Comparison({name: Result.missing(reason) for name in _measured()}, None, None)
     noise = {name: max(noise_a[name], noise_b[name]) for name in noise_a.keys() & noise_b.keys()}
     sampling = sampling_of(one, other, _MOMENT_GROUPS, paired=paired)
-    pair = moment_pair(one, other, sampling)
+    pair = moment_pair(a, b, sampling)
     results = _by_moments(pair, sampling, noise) | _by_rows(a, b, noise, seed, paired)
     return Comparison(
         {name: results[name] for name in _measured()},
@@ -134,26 +141,31 @@ def _by_rows(a: Kept, b: Kept, noise: Noise, seed: int, paired: bool) -> dict[st
             results[name] = Result.missing("no channel varies in the kept rows, or too few of them are finite")
         else:
             results[name] = judge_replicates(name, measure(pair), sampling, noise.get(name))
-    geometry = geometry_pair(rows, *weights)
-    half = sampling.a.halves(_ROW_DRAWS, seed)[0] if paired and sampling.enough else None
+    return results | _by_geometry(rows, sampling, noise, seed)
+
+
+def _by_geometry(rows: RowPair, sampling: Sampling, noise: Noise, seed: int) -> dict[str, Result]:
+    weights = sampling.weights()
+    pair = geometry_pair(rows, *weights)
+    half = sampling.a.halves(_ROW_DRAWS, seed)[0] if sampling.paired and sampling.enough else None
     halves = None if half is None else geometry_pair(rows, half, half)
+    results: dict[str, Result] = {}
     for name, measure in family("geometry").items():
-        if MEASURES[name].same_samples and not paired:
+        same_samples = MEASURES[name].same_samples
+        if same_samples and not sampling.paired:
             results[name] = Result.missing(SAME_SAMPLES)
-        elif geometry is None:
+        elif pair is None:
             results[name] = Result.missing("fewer than five rows to compare")
         else:
-            floor = noise.get(name)
-            if MEASURES[name].same_samples and halves is not None:
-                floor = _split_spread(measure(halves))
-            results[name] = judge_replicates(name, measure(geometry), sampling, floor)
+            floor = _split_spread(measure(halves)) if same_samples and halves is not None else noise.get(name)
+            results[name] = judge_replicates(name, measure(pair), sampling, floor)
     return results
 
 
 def _split_spread(values: Float64) -> float | None:
     """How much a measure of the same samples differs between halves of them: it has no floor of its own."""
     finite = values[np.isfinite(values)]
-    return float(np.quantile(np.abs(finite - np.median(finite)), 0.95)) if len(finite) else None
+    return quantile(np.abs(finite - quantile(finite, 0.5)), 0.95) if len(finite) else None
 
 
 def judge_replicates(name: str, replicates: Float64, sampling: Sampling, noise: float | None) -> Result:
@@ -166,12 +178,11 @@ def _channels_shifted(pair: MomentPair, sampling: Sampling) -> float | None:
     """Share of channels that moved by over 0.2 sd at a false discovery rate of 5 % (Benjamini, Hochberg 1995)."""
     if not sampling.enough or not pair.live.any():
         return None
-    difference = pair.difference()
+    difference = pair.difference
     error = sampling.error(difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(difference[0] == 0, 0.0, np.abs(difference[0]) / error)
-    normal = NormalDist()
-    p = np.array([2 * normal.cdf(-float(value)) for value in z])
+    p = np.array([math.erfc(value) for value in (z / math.sqrt(2)).tolist()])  # two-sided, of a normal distribution
     ranks = np.argsort(np.argsort(p))
     passed = p <= _FALSE_DISCOVERY_RATE * (ranks + 1) / len(p)
     limit = p[passed].max() if passed.any() else -1.0

@@ -13,72 +13,76 @@ _NOTHING = 1e-9
 """Of the squared trace: what rounding leaves of tr(S^2) where the estimate is 0, or a billion directions."""
 
 
-@dataclass(frozen=True, eq=False)
+class Gram:
+    """Inner products of rows, and what several measures need of them, worked out once.
+
+    ``whole`` (rows, rows) float64.
+    """
+
+    def __init__(self, whole: Float64) -> None:
+        self.whole = whole
+        self._own: dict[bytes, Float64] = {}
+
+    @cached_property
+    def hollow(self) -> Float64:
+        """Without the diagonal."""
+        hollow = self.whole.copy()
+        np.fill_diagonal(hollow, 0.0)
+        return hollow
+
+    def own(self, take: Float64) -> Float64:
+        """(replicates,) HSIC_1 with itself of the rows that each replicate takes; once for equal ``take``."""
+        key = take.tobytes()
+        if key not in self._own:
+            self._own[key] = unbiased_hsic(self, self, take)
+        return self._own[key]
+
+
+@dataclass(frozen=True, slots=True)
 class GeometryPair:
-    """Gram matrices (rows, rows) of the rows of two sides, and what each replicate takes of them.
+    """The rows of two sides, and what each replicate takes of them.
 
     ``take_a`` and ``take_b`` (replicates, rows) float64 of 0 and 1, at least four rows each; where both sides hold the
     same rows in the same order, the same.
     """
 
-    a: Float64
-    b: Float64
+    a: Gram
+    b: Gram
     take_a: Float64
     take_b: Float64
 
-    @cached_property
-    def own_a(self) -> Float64:
-        """(replicates,) HSIC_1 of the first side with itself."""
-        return unbiased_hsic(self.a, self.a, self.take_a)
 
-    @cached_property
-    def own_b(self) -> Float64:
-        """(replicates,) HSIC_1 of the second side with itself."""
-        return unbiased_hsic(self.b, self.b, self.take_b)
-
-
-def gram(values: Float64) -> Float64:
-    """(rows, rows) inner products of the centred rows of ``values`` (rows, channels)."""
+def gram(values: Float64) -> Gram:
+    """Of the centred rows of ``values`` (rows, channels)."""
     centred = values - values.mean(axis=0)
-    product: Float64 = centred @ centred.T
-    return product
+    return Gram(centred @ centred.T)
 
 
-def unbiased_hsic(k: Float64, m: Float64, take: Float64) -> Float64:
+def unbiased_hsic(k: Gram, m: Gram, take: Float64) -> Float64:
     """HSIC_1 of Song et al. (2012) of the taken rows of two Gram matrices, (replicates,).
 
     For K = M of a linear kernel it estimates tr(S^2) of the covariance S without bias.
     """
     n = take.sum(axis=1)
-    same = m is k
-    k = _hollow(k)
-    rows_k = take @ k  # (replicates, rows) sums over the taken columns
-    m, rows_m = (k, rows_k) if same else (m, take @ _hollow(m))  # k * m has no diagonal either way
-    trace = ((take @ (k * m)) * take).sum(axis=1)
+    rows_k = take @ k.hollow  # (replicates, rows) sums over the taken columns
+    rows_m = rows_k if m is k else take @ m.hollow
+    trace = ((take @ (k.hollow * m.hollow)) * take).sum(axis=1)
     product = (rows_k * take).sum(axis=1) * (rows_m * take).sum(axis=1) / ((n - 1) * (n - 2))
     cross = (rows_k * rows_m * take).sum(axis=1) / (n - 2)
     hsic: Float64 = (trace + product - 2 * cross) / (n * (n - 3))
     return hsic
 
 
-def _hollow(gram: Float64) -> Float64:
-    """Without the diagonal."""
-    hollow = gram.copy()
-    np.fill_diagonal(hollow, 0.0)
-    return hollow
-
-
-def participation_ratio(k: Float64, take: Float64, squared: Float64 | None = None) -> Float64:
+def participation_ratio(k: Gram, take: Float64) -> Float64:
     """tr(S)^2 / tr(S^2) of the covariance behind a Gram matrix, both traces unbiased, (replicates,).
 
     Between 1 (all variance in one direction) and the number of channels (none stands out); NaN where there is none.
-    Unlike the plug-in value it does not sink when there are fewer rows than channels. ``squared`` is
-    ``unbiased_hsic(k, k, take)`` where that is known already.
+    Unlike the plug-in value it does not sink when there are fewer rows than channels.
     """
     n = take.sum(axis=1)
-    squared = unbiased_hsic(k, k, take) if squared is None else squared
-    mean_part = ((take @ k) * take).sum(axis=1) / n  # a subset of rows has another mean
-    trace = (take @ np.diag(k) - mean_part) / (n - 1)
+    squared = k.own(take)
+    mean_part = ((take @ k.whole) * take).sum(axis=1) / n  # a subset of rows has another mean
+    trace = (take @ np.diag(k.whole) - mean_part) / (n - 1)
     there = squared > _NOTHING * np.square(trace)
     return np.where(there, np.square(trace) / np.where(there, squared, 1.0), np.nan)
 
@@ -91,7 +95,7 @@ def linear_cka_distance(pair: GeometryPair) -> Float64:
     Blind to rotations, to a common scale and to any shift of the mean: a complement to the other measures, which see
     just those.
     """
-    own_a, own_b = pair.own_a, pair.own_b
+    own_a, own_b = pair.a.own(pair.take_a), pair.b.own(pair.take_b)
     there = (own_a > 0) & (own_b > 0)
     larger, smaller = np.where(there, np.maximum(own_a, own_b), 1.0), np.where(there, np.minimum(own_a, own_b), 1.0)
     # The square root of their product, which would be 0 for tiny ones; exact where both are the same.
@@ -105,5 +109,5 @@ def effective_rank(pair: GeometryPair) -> Float64:
     0 is no change, -0.69 half the directions. Blind to which directions they are.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        later = participation_ratio(pair.b, pair.take_b, pair.own_b)
-        return np.log(later / participation_ratio(pair.a, pair.take_a, pair.own_a))
+        later = participation_ratio(pair.b, pair.take_b)
+        return np.log(later / participation_ratio(pair.a, pair.take_a))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -34,12 +35,18 @@ class Groups:
 
     def halves(self, draws: int, seed: int) -> tuple[Float64, Float64]:
         """Two (draws, blocks) arrays of weights: a random half of the groups, and the other half."""
-        generator = np.random.default_rng([seed, self.count])
-        half = self.count // 2
-        chosen = np.zeros((draws, self.count))
-        for row in chosen:
-            row[generator.permutation(self.count)[:half]] = 1.0
+        chosen = _chosen_halves(self.count, draws, seed)
         return chosen @ self.member, (1.0 - chosen) @ self.member
+
+
+@lru_cache(maxsize=16)
+def _chosen_halves(count: int, draws: int, seed: int) -> Float64:
+    """(draws, count) of 0 and 1: the same for all sites, and drawn once."""
+    generator = np.random.default_rng([seed, count])
+    chosen = np.zeros((draws, count))
+    for row in chosen:
+        row[generator.permutation(count)[: count // 2]] = 1.0
+    return chosen
 
 
 def groups_of(present: npt.NDArray[np.bool_], most: int) -> Groups:
@@ -74,3 +81,17 @@ def student_quantile(probability: float, freedom: float) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
+
+
+def quantile(values: Float64, probability: float) -> float:
+    """Quantile of a few ``values`` (n,), linear between them; NaN where one of them is.
+
+    ``numpy.quantile`` takes six times as long.
+    """
+    ranked = np.sort(values)
+    if np.isnan(ranked[-1]):
+        return math.nan
+    place = probability * (len(ranked) - 1)
+    below = int(place)
+    low, high = float(ranked[below]), float(ranked[min(below + 1, len(ranked) - 1)])
+    return low + (high - low) * (place - below)

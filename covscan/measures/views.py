@@ -6,12 +6,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from covscan.measures.distribution import DistributionPair, pair_samples
-from covscan.measures.geometry import GeometryPair, gram
+from covscan.measures.distribution import DistributionPair, Drawn, pair_samples
+from covscan.measures.geometry import GeometryPair, Gram, gram
 from covscan.measures.moments import MomentPair
-from covscan.measures.replicates import Groups, jackknife_error
+from covscan.measures.replicates import jackknife_error
 from covscan.measures.sampling import Sampling
-from covscan.stats import Moments, SiteSummary
+from covscan.stats import BlockSums, Moments, SiteSummary
 
 Float64 = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Part:
     block: npt.NDArray[np.int64]
 
     @cached_property
-    def gram(self) -> Float64:
+    def gram(self) -> Gram:
         """Gram matrix of up to 256 of the rows, over every kept channel."""
         return gram(self.values[:_GRAM_ROWS])
 
@@ -48,6 +48,19 @@ class Kept:
 
     def __init__(self, summary: SiteSummary) -> None:
         self.summary = summary
+        self._moments: dict[bytes, Moments] = {}
+
+    @cached_property
+    def sums(self) -> BlockSums:
+        """Its moments as sums."""
+        return self.summary.moments.sums()
+
+    def moments(self, weights: Float64) -> Moments:
+        """Of selections of blocks by ``weights`` (replicates, blocks), once for equal ones."""
+        key = weights.tobytes()
+        if key not in self._moments:
+            self._moments[key] = self.sums.subsets(weights)
+        return self._moments[key]
 
     @cached_property
     def finite(self) -> npt.NDArray[np.bool_]:
@@ -80,31 +93,31 @@ def variance_floor(*moments: Moments, share: float = _DEAD_SHARE) -> float:
     return float((share * np.median(positive)) ** 2) if len(positive) else 0.0
 
 
-def moment_pair(a: SiteSummary, b: SiteSummary, sampling: Sampling) -> MomentPair:
+def moment_pair(a: Kept, b: Kept, sampling: Sampling) -> MomentPair:
     """The moments of two sides in every replicate of ``sampling``."""
-    whole_a, whole_b = a.moments.pooled(), b.moments.pooled()
+    weights_a, weights_b = sampling.weights()
+    one, other = a.moments(weights_a), b.moments(weights_b)
+    whole_a, whole_b = one.replicate(0), other.replicate(0)
     live = _live(whole_a, whole_b)
     floor = variance_floor(whole_a, whole_b, share=_DEAD_SHARE if sampling.paired else _LEAST_SHARE)
     if not sampling.paired and floor:
         # Other data may be constant in a channel, at another value.
         live |= np.square(whole_b.mean - whole_a.mean) > floor
-    weights_a, weights_b = sampling.weights()
-    one, other = a.moments.subsets(weights_a), b.moments.subsets(weights_b)
     return MomentPair(one, other, live, floor, _squared_error(one, other, sampling, floor))
 
 
-def half_moment_pair(
-    summary: SiteSummary, first: Float64, second: Float64, groups: Groups, *, paired: bool
-) -> MomentPair:
+def half_moment_pair(kept: Kept, first: Float64, second: Float64, sampling: Sampling, *, paired: bool) -> MomentPair:
     """Two halves of one side's samples, whose differences are sampling alone; ``paired`` as in what they are for."""
-    whole = summary.moments.pooled()
+    replicates = kept.moments(sampling.weights()[0])
+    whole = replicates.replicate(0)
     live = _live(whole, whole)
     floor = variance_floor(whole, share=_DEAD_SHARE if paired else _LEAST_SHARE)
-    without = summary.moments.subsets(groups.leave_one_out())
     pooled = np.maximum(whole.variance, floor) if floor else np.ones_like(whole.variance)
-    one = (np.square(jackknife_error(without.mean)) + np.square(jackknife_error(np.sqrt(without.variance)))) / pooled
+    without = slice(1, None)
+    mean, scale = jackknife_error(replicates.mean[without]), jackknife_error(np.sqrt(replicates.variance[without]))
+    one = (np.square(mean) + np.square(scale)) / pooled
     # Each half has twice the sampling variance of the whole, and the two are independent.
-    return MomentPair(summary.moments.subsets(first), summary.moments.subsets(second), live, floor, 4 * one)
+    return MomentPair(kept.sums.subsets(first), kept.sums.subsets(second), live, floor, 4 * one)
 
 
 def _live(a: Moments, b: Moments) -> npt.NDArray[np.bool_]:
@@ -146,11 +159,8 @@ def distribution_pair(rows: RowPair, first: Float64, second: Float64) -> Distrib
     count = int(np.clip(_SORTED_VALUES // len(channels), 1, _SORTED_ROWS))
     a = rows.a.values[:count, channels]
     b = a if rows.b is rows.a else rows.b.values[:count, channels]
-    take_a = first[:, rows.a.block[:count]].astype(np.int64)
-    take_b = second[:, rows.b.block[:count]].astype(np.int64)
-    if not (take_a.sum(axis=1).all() and take_b.sum(axis=1).all()):
-        return None
-    return pair_samples(a, b, take_a, take_b)
+    one, other = Drawn(a, rows.a.block[:count], first), Drawn(b, rows.b.block[:count], second)
+    return pair_samples(one, other) if one.everywhere and other.everywhere else None
 
 
 def geometry_pair(rows: RowPair, first: Float64, second: Float64) -> GeometryPair | None:

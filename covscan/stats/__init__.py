@@ -4,7 +4,7 @@ Each has ``update`` (take rows), ``merge`` (take another's state) and ``state`` 
 processes). Any order and any chunking of the same rows gives the same state up to rounding in float64.
 """
 
-from covscan.stats.moments import BlockMoments, Moments
+from covscan.stats.moments import BlockMoments, BlockSums, Moments
 from covscan.stats.rows import RowSample
 from covscan.stats.summary import SiteSummary
 
@@ -15,4 +15,4 @@ ACCUMULATORS = {
     "rows": "covscan.stats.rows:RowSample",
 }
 
-__all__ = ["ACCUMULATORS", "BlockMoments", "Moments", "RowSample", "SiteSummary"]
+__all__ = ["ACCUMULATORS", "BlockMoments", "BlockSums", "Moments", "RowSample", "SiteSummary"]

@@ -24,6 +24,35 @@ class Moments:
     mean: Float64
     variance: Float64
 
+    def replicate(self, number: int) -> "Moments":
+        """One row of moments of several selections, arrays (channels,)."""
+        return Moments(self.count[number], self.mean[number], self.variance[number])
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSums:
+    """Per block and channel the count (or (blocks, 1) where all channels have the same) and sums around ``pivot``.
+
+    ``first`` and ``second`` (blocks, channels) are sums of deviations from ``pivot`` (channels,) and of their squares.
+    """
+
+    count: Float64
+    pivot: Float64
+    first: Float64
+    second: Float64
+
+    def subsets(self, weights: npt.NDArray[np.floating]) -> Moments:
+        """See ``BlockMoments.subsets``."""
+        n = weights @ self.count
+        safe = np.where(n > 0, n, np.nan)
+        shift, variance = weights @ self.first, weights @ self.second
+        shift /= safe
+        variance /= safe
+        variance -= np.square(shift)
+        np.maximum(variance, 0.0, out=variance)
+        shift += self.pivot
+        return Moments(np.broadcast_to(n, shift.shape), shift, variance)
+
 
 class BlockMoments:
     """Streams rows into count, mean and M2 for each (block, channel), merged pairwise (Chan, Golub, LeVeque 1983).
@@ -85,21 +114,23 @@ class BlockMoments:
             self.mean[place] = np.where(before > 0, old + delta * share, delta)
         self.count[place] = total
 
-    def subsets(self, weights: npt.NDArray[np.floating]) -> Moments:
-        """Moments of weighted selections of blocks: ``weights`` (replicates, blocks) gives (replicates, channels)."""
-        n = weights @ self.count
+    def sums(self) -> "BlockSums":
+        """The moments as sums around one pivot, of which any selection of blocks is a product away."""
         pivot = self.pooled_mean()
         offset = np.where(self.count > 0, self.mean - pivot, 0.0)
-        first = weights @ (self.count * offset)
-        second = weights @ (self.m2 + self.count * np.square(offset))
-        safe = np.where(n > 0, n, np.nan)
-        shift = first / safe
-        return Moments(count=n, mean=pivot + shift, variance=np.maximum(second / safe - np.square(shift), 0.0))
+        first = self.count * offset
+        second = np.multiply(first, offset, out=offset)
+        second += self.m2
+        same = bool((self.count == self.count[:, :1]).all())
+        return BlockSums(self.count[:, :1] if same else self.count, pivot, first, second)
+
+    def subsets(self, weights: npt.NDArray[np.floating]) -> Moments:
+        """Moments of weighted selections of blocks: ``weights`` (replicates, blocks) gives (replicates, channels)."""
+        return self.sums().subsets(weights)
 
     def pooled(self) -> Moments:
         """Moments of everything, arrays (channels,)."""
-        whole = self.subsets(np.ones((1, len(self.count))))
-        return Moments(count=whole.count[0], mean=whole.mean[0], variance=whole.variance[0])
+        return self.subsets(np.ones((1, len(self.count)))).replicate(0)
 
     def pooled_mean(self) -> Float64:
         """(channels,) mean over all blocks, 0 where nothing was seen."""

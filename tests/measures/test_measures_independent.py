@@ -183,7 +183,7 @@ def test_amplification_says_why_it_is_missing(sampling):
 def test_moments_of_two_sides_are_taken_in_every_replicate():
     a, b = normal(0, 12, 2), normal(1, 8, 2)
     one, other = summary(a, 4), summary(b, 2)
-    pair = moment_pair(one, other, sampling_of(one, other, 32, paired=False))
+    pair = moment_pair(Kept(one), Kept(other), sampling_of(one, other, 32, paired=False))
     assert pair.a.mean.shape == (1 + 4 + 2, 2)
     np.testing.assert_allclose(pair.a.mean[1], a[np.arange(12) % 4 != 0].mean(0))
     np.testing.assert_allclose(pair.b.mean[1], b.mean(0))

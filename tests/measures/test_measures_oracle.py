@@ -28,13 +28,18 @@ def compared(a, b):
     return compare(Kept(one), Kept(other), noise_floors(Kept(one), 0), noise_floors(Kept(other), 0), 0)
 
 
+def drawn(values, take):
+    """Each row a block of its own."""
+    return dist.Drawn(values, np.arange(len(values)), take)
+
+
 @pytest.mark.parametrize("ties", [False, True])
 def test_wasserstein_and_ks_agree_with_scipy_for_unequal_samples(ties):
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(80, 5)), generator.normal(0.4, 1.7, size=(50, 5))
     if ties:
         a, b = a.round(1), np.maximum(b, 0).round(1)
-    pair = dist.pair_samples(a, b, np.ones((1, 80), np.int64), np.ones((1, 50), np.int64))
+    pair = dist.pair_samples(drawn(a, np.ones((1, 80))), drawn(b, np.ones((1, 50))))
     for channel in range(5):
         x, y = a[:, channel], b[:, channel]
         scale = np.sqrt((x.var() + y.var()) / 2)
@@ -45,8 +50,8 @@ def test_wasserstein_and_ks_agree_with_scipy_for_unequal_samples(ties):
 def test_a_replicate_sees_only_the_rows_it_takes():
     generator = np.random.default_rng(1)
     a, b = generator.normal(size=(60, 2)), generator.normal(1, 2, size=(60, 2))
-    take = (generator.random((3, 60)) < 0.6).astype(np.int64)
-    pair = dist.pair_samples(a, b, take, take)
+    take = (generator.random((3, 60)) < 0.6).astype(np.float64)
+    pair = dist.pair_samples(drawn(a, take), drawn(b, take))
     for row, taken in enumerate(take.astype(bool)):
         statistic = scipy_stats.ks_2samp(a[taken, 0], b[taken, 0]).statistic
         assert pair.largest[row, 0] == pytest.approx(statistic)
@@ -77,10 +82,10 @@ def test_unbiased_hsic_of_the_definition():
         + one @ zero_k @ one * (one @ zero_m @ one) / ((n - 1) * (n - 2))
         - 2 / (n - 2) * one @ zero_k @ zero_m @ one
     ) / (n * (n - 3))
-    assert geo.unbiased_hsic(k, m, np.ones((1, 12)))[0] == pytest.approx(expected)
+    assert geo.unbiased_hsic(geo.Gram(k), geo.Gram(m), np.ones((1, 12)))[0] == pytest.approx(expected)
     taken = np.r_[np.ones(9), np.zeros(3)][None]
-    part = geo.unbiased_hsic(k[:9, :9], m[:9, :9], np.ones((1, 9)))[0]
-    assert geo.unbiased_hsic(k, m, taken)[0] == pytest.approx(part)
+    part = geo.unbiased_hsic(geo.Gram(k[:9, :9]), geo.Gram(m[:9, :9]), np.ones((1, 9)))[0]
+    assert geo.unbiased_hsic(geo.Gram(k), geo.Gram(m), taken)[0] == pytest.approx(part)
 
 
 def test_hsic_of_a_linear_kernel_estimates_the_squared_covariance():
