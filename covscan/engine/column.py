@@ -13,7 +13,8 @@ from covscan.engine.entries import Facts, Moved
 from covscan.engine.keys import pair_key
 from covscan.engine.known import Known
 from covscan.engine.shifts import all_moved, is_training
-from covscan.engine.site_work import SiteFacts, SiteWork, in_threads
+from covscan.engine.side_by_side import side_by_side
+from covscan.engine.site_work import SiteFacts, SiteWork
 from covscan.engine.subjects import Subject, capture
 from covscan.measures.compare import Comparison
 from covscan.stats import SiteSummary
@@ -105,7 +106,7 @@ class Column:
             return facts, dict(zip([name for name, _, _ in there], compared, strict=True))
 
         items = list(self.sites().items())
-        results = in_threads(work, items)
+        results = side_by_side(work, items)
         by_column: dict[str, dict[SiteKey, Comparison]] = {name: {} for name, _, _ in kept}
         for (key, _), (facts, compared) in zip(items, results, strict=True):
             self._by_site[key] = facts

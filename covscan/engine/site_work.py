@@ -1,20 +1,13 @@
 """What is worked out for one site once its samples have run: floors, description, and comparisons with earlier ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-
-from covscan.config.cores import cores
 from covscan.measures.compare import Comparison, compare, noise_floors
 from covscan.measures.describe import describe, per_channel
 from covscan.measures.views import Kept
 from covscan.stats import SiteSummary
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +53,3 @@ class SiteWork:
             per_channel(self.summary) if self.per_channel else {},
             noise_floors(kept, self.seed, paired=self.paired),
         )
-
-
-def in_threads(work: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
-    """``work`` of each item, on as many threads as there are cores: numpy lets go of the interpreter while it works.
-
-    Torch has one thread in each of them: with two, which wait for each other, they took twice the processor time.
-    """
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(before)  # what further threads start with; this one's own number did not change
