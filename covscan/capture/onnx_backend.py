@@ -41,6 +41,7 @@ class OnnxBackend:
         self._source = source
         self._settings = settings
         self._facts: _Facts | None = None
+        self._current: tuple[str, Prepared] | None = None
 
     def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
         """List what can be tapped, from runs over a few samples. Raises UsageError."""
@@ -80,7 +81,9 @@ class OnnxBackend:
         return Weights(self._prepared(checkpoint).graph)
 
     def _study(self, checkpoint: Checkpoint, batch: Batch) -> Study:
+        self._current = None  # the old graph may go before the new one comes
         found = study(self._source.proto(checkpoint), checkpoint, batch)
+        self._current = (checkpoint.id, found.prepared)
         self._learn(found)
         return found
 
@@ -89,7 +92,9 @@ class OnnxBackend:
         return self._facts
 
     def _prepared(self, checkpoint: Checkpoint) -> Prepared:
-        """The checkpoint's graph, with the branches taken that the data took before."""
+        """The checkpoint's graph, with the branches taken that the data took before; that studied last is at hand."""
+        if self._current is not None and self._current[0] == checkpoint.id:
+            return self._current[1]
         decisions = self._facts.decisions if self._facts else {}
 
         def recall(model: onnx.ModelProto, names: Sequence[str]) -> Mapping[str, bool]:

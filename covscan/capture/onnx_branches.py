@@ -33,13 +33,11 @@ class Prepared:
 
 
 def inline_functions(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """A copy of ``model`` with its local functions written out. Raises UsageError."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    if not copy.functions:
-        return copy
+    """``model`` with its local functions written out. Raises UsageError."""
+    if not model.functions:
+        return model
     try:
-        return onnx.inliner.inline_local_functions(copy)
+        return onnx.inliner.inline_local_functions(model)
     except (RuntimeError, ValueError) as error:
         raise UsageError(
             "unreadable-model",
@@ -50,7 +48,7 @@ def inline_functions(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def prepare(model: onnx.ModelProto, path: Path, free_inputs: frozenset[str], evaluate: Evaluate) -> Prepared:
-    """Write out functions and decided branches. ``free_inputs`` are the graph inputs that hold samples.
+    """Write out functions and decided branches, in a copy. ``free_inputs`` are the graph inputs that hold samples.
 
     ``evaluate`` runs a model on the first samples and returns boolean values of it by name.
     """
@@ -69,9 +67,17 @@ def prepare(model: onnx.ModelProto, path: Path, free_inputs: frozenset[str], eva
         taken = evaluate(model, tuple(dict.fromkeys(conditions)))
         if not taken:
             return Prepared(graph, decisions, (*skipped, *inner_skips(graph)))
+        if not decisions:
+            model = _copy(model)
         decisions |= taken
         skipped.extend(_write_out(model, taken))
         graph = index_graph(model, path.parent)
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def inner_skips(graph: Graph) -> list[Skip]:

@@ -15,8 +15,6 @@ _MASKED = -1e4
 
 def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
     """The rows of one site in one chunk. Raises UnreadableError."""
-    import torch
-
     if not isinstance(value, np.ndarray) or value.ndim < 2:
         raise UnreadableError("no tensor with sample and channel axes in a later batch")
     if site.key.position == "logits":
@@ -25,12 +23,7 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
         layout = site.layout
     if value.ndim <= max(layout.sample_axis, layout.channel_axis):
         raise UnreadableError(f"shape {value.shape} in a later batch")
-    value = _trimmed(value, layout, chunk)
-    if not value.flags.writeable:
-        value = value.copy()
-    rows = reader.rows(torch.from_numpy(value), layout)
-    assert isinstance(rows, Rows)  # ONNX Runtime gives arrays
-    return rows
+    return reader.array_rows(_trimmed(value, layout, chunk), layout)
 
 
 def joined(parts: list[tuple[int, Rows]]) -> Rows:

@@ -1,9 +1,8 @@
 """How many threads the engines compute with."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import torch
 
 _asked: list[int] = []
 """What was asked for, the last one in force; ONNX Runtime takes it when a graph is opened."""
@@ -15,13 +14,26 @@ def computing_threads(number: int | None) -> Iterator[None]:
     if number is None:
         yield
         return
+    _asked.append(number)
+    try:
+        with torch_threads(number):
+            yield
+    finally:
+        _asked.pop()
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch compute with so many threads meanwhile, where it is loaded: what runs without it never loads it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(number)
-    _asked.append(number)
     try:
         yield
     finally:
-        _asked.pop()
         torch.set_num_threads(before)
 
 

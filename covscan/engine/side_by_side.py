@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-import torch
-
+from covscan.capture.threads import torch_threads
 from covscan.config.cores import cores
 
 Item = TypeVar("Item")
@@ -33,9 +32,9 @@ def side_by_side(work: Callable[[Item], Value], items: Sequence[Item]) -> list[V
     short calls of numpy wait for the interpreter (28 ms a site of a ResNet-18 on two cores, 20 by processes, 36 on
     one). Elsewhere by threads. What a process does not hand back, since it was killed or hangs, is worked out here.
     """
-    with _one_thread_each():
+    with torch_threads(1):  # with two, which wait for each other, they took twice the processor time
         if not _may_fork():
-            with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ThreadPoolExecutor(cores(), initializer=_begin_with_one_thread) as pool:
                 return list(pool.map(work, items))
         number = max(1, min(cores(), _MOST, len(items) // _FEWEST))
         shares = [items[first::number] for first in range(number)]
@@ -54,15 +53,10 @@ def _may_fork() -> bool:
     return sys.platform == "linux" and not multiprocessing.current_process().daemon
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Torch has one thread in each: with two, which wait for each other, they took twice the processor time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _begin_with_one_thread() -> None:
+    """Torch counts its threads thread by thread."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @contextmanager

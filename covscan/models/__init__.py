@@ -1,7 +1,8 @@
 """Open a model and a series of its checkpoints, one module per format.
 
 ``STANDALONE`` opens formats that carry their architecture, ``READERS`` reads weights for the architecture
-of a factory, ``STEPS`` reads the training step that a file states about itself.
+of a factory, which ``FACTORY`` opens with them and ``UNTRAINED`` without any; ``STEPS`` reads the training step that a
+file states about itself. What a run needs is imported and no more: torch alone takes a second.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from covscan.config.settings import Settings
     from covscan.models.types import Source
 
-__all__ = ["READERS", "STANDALONE", "STEPS", "open_source"]
+__all__ = ["FACTORY", "READERS", "STANDALONE", "STEPS", "UNTRAINED", "open_source"]
+
+UNTRAINED = "covscan.models.untrained:UntrainedSource"
+FACTORY = "covscan.models.factory_source:open_factory"
 
 STANDALONE = {
     "torch": "covscan.models.pickled_module:open_pickled_module",

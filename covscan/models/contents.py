@@ -27,7 +27,8 @@ def stated_steps(saved: Saved, *, trust: bool) -> dict[str, int]:
 
 def _bounded(saved: Saved, trust: bool) -> contextlib.AbstractContextManager[None]:
     """What is trusted may do what it likes, so it may take what it likes."""
-    import torch  # noqa: F401 - its own import is not to count
+    if saved.format != "onnx":
+        import torch  # noqa: F401 - its own import is not to count
 
     if trust:
         return contextlib.nullcontext()

@@ -2,13 +2,11 @@
 
 from covscan.config.settings import Settings
 from covscan.errors import UsageError
-from covscan.models import READERS, STANDALONE
-from covscan.models.factory_source import open_factory
+from covscan.models import FACTORY, READERS, STANDALONE, UNTRAINED
 from covscan.models.finding import find_saved
 from covscan.models.formats import TITLES
 from covscan.models.series import Shelf, open_series
 from covscan.models.types import Source
-from covscan.models.untrained import UntrainedSource
 from covscan.registry import resolve
 
 
@@ -16,7 +14,7 @@ def open_source(settings: Settings, *, untrained: bool = False) -> Source:
     """See ``covscan.models.open_source``."""
     if not settings.checkpoints:
         if untrained and settings.model is not None:
-            return UntrainedSource(settings)
+            return _open(UNTRAINED, settings)
         raise UsageError(
             "no-checkpoints",
             "no checkpoint was named",
@@ -35,7 +33,9 @@ def open_shelf(settings: Settings, shelf: Shelf, notes: list[str]) -> Source:
             f"{TITLES[shelf.format]} files hold a network of their own, and no weights for --model",
             hint="leave out --model",
         )
-    if settings.model is not None:
-        return open_factory(settings, shelf, notes)
-    source: Source = resolve(STANDALONE[shelf.format])(settings, shelf, notes)
+    return _open(STANDALONE[shelf.format] if settings.model is None else FACTORY, settings, shelf, notes)
+
+
+def _open(target: str, *asked: object) -> Source:
+    source: Source = resolve(target)(*asked)
     return source

@@ -69,10 +69,16 @@ def test_a_network_that_runs_elsewhere_gives_what_it_gives_here(monkeypatch):
 
     def elsewhere(values, sample, position):
         remote.append(len(sample))
-        return RemoteRows(torch.as_tensor(values), sample, position)
+        return RemoteRows(torch.tensor(np.asarray(values)), sample, position)
 
-    for place in (reading, attention):
-        monkeypatch.setattr(place, "read_rows", elsewhere)
+    at_hand = reading.Reader.array_rows
+
+    def array_elsewhere(self, value, layout, valid=None):
+        rows = at_hand(self, value, layout, valid)
+        return elsewhere(rows.values, rows.sample, rows.position)
+
+    monkeypatch.setattr(reading.Reader, "array_rows", array_elsewhere)
+    monkeypatch.setattr(attention, "read_rows", elsewhere)
     there = capture(module, data, [other], positions=3)
     assert len(remote) > 5
     assert there.skipped() == here.skipped()

@@ -305,3 +305,11 @@ def test_an_interrupted_run_ends_quietly(project, tmp_path):
     assert "Traceback" not in err
     assert err.endswith("interrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_models_are_measured_without_torch(tmp_path):
+    folder = Path(__file__).parent.parent.parent / "samples" / "conv-onnx"
+    words = ["analyze", folder / "epoch0.onnx", folder / "epoch10.onnx", "--data", folder / "sample.npz", "--no-cache"]
+    loaded = loaded_by(*words, "-o", f"json={tmp_path / 'report.json'}", "--quiet")
+    assert {"onnxruntime", "numpy"} <= loaded
+    assert "torch" not in loaded

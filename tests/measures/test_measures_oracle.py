@@ -1,7 +1,10 @@
 """Measures against scipy, numpy and shifts whose size is known."""
 
+import sys
+
 import numpy as np
 import pytest
+import torch
 from scipy import stats as scipy_stats
 
 from covscan.measures import distribution as dist
@@ -45,6 +48,17 @@ def test_wasserstein_and_ks_agree_with_scipy_for_unequal_samples(ties):
         scale = np.sqrt((x.var() + y.var()) / 2)
         assert pair.area[0, channel] == pytest.approx(scipy_stats.wasserstein_distance(x, y) / scale, rel=1e-6)
         assert pair.largest[0, channel] == pytest.approx(scipy_stats.ks_2samp(x, y).statistic, rel=1e-9)
+
+
+def test_sums_are_the_same_bits_with_torch_and_without(monkeypatch):
+    generator = np.random.default_rng(5)
+    steps = generator.integers(-3, 4, (17, 300)).astype(np.float32)
+    order = np.argsort(generator.normal(size=(9, 300)), axis=1)
+    assert sys.modules["torch"] is torch
+    torch_sums = dist._running_sums(steps, order)
+    monkeypatch.delitem(sys.modules, "torch")
+    np.testing.assert_array_equal(dist._running_sums(steps, order), torch_sums)
+    np.testing.assert_array_equal(torch_sums[3, 4], np.cumsum(steps[3][order[4]]))
 
 
 def test_a_replicate_sees_only_the_rows_it_takes():

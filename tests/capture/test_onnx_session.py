@@ -1,0 +1,116 @@
+"""Running an ONNX graph: values are read where they were computed, weights where they are written."""
+
+import gc
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from covscan.capture.onnx_session import _without_weights, open_session, tapped_model
+from covscan.errors import UsageError
+
+TYPES = {
+    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "float16": TensorProto.FLOAT16,
+    "int8": TensorProto.INT8, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64, "bool": TensorProto.BOOL,
+}  # fmt: skip
+
+
+def _model(nodes, inputs, outputs, tensors=()):
+    graph = helper.make_graph(nodes, "g", inputs, outputs, list(tensors))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _passing(kind, shape=None):
+    """A graph that hands on what it is fed, by way of one inner value."""
+    nodes = [helper.make_node("Identity", ["x"], ["h"]), helper.make_node("Identity", ["h"], ["y"])]
+    value = [helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
+    return _model(nodes, value[:1], value[1:])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [(3, 4), (), (0, 2), (1,)])
+def test_values_of_every_type_and_shape_come_as_they_are(tmp_path, dtype, shape):
+    fed = (np.arange(np.prod(shape, dtype=int)) % 2).reshape(shape).astype(dtype)
+    session = open_session(_passing(TYPES[dtype], shape), tmp_path / "m.onnx", ["h"])
+    given = session.run(["h", "y"], {"x": fed}, where="a test")
+    for name in ("h", "y"):
+        assert given[name].dtype == fed.dtype
+        np.testing.assert_array_equal(given[name], fed)
+
+
+def test_arrays_that_do_not_lie_row_by_row_are_fed_as_they_read(tmp_path):
+    session = open_session(_passing(TensorProto.FLOAT, ["a", "b"]), tmp_path / "m.onnx")
+    fed = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for view in (fed.T, fed[:, ::2], fed[::-1]):
+        np.testing.assert_array_equal(session.run(["y"], {"x": view}, where="a test")["y"], view)
+
+
+def test_values_outlive_the_session_and_later_runs(tmp_path):
+    session = open_session(_passing(TensorProto.FLOAT, ["n"]), tmp_path / "m.onnx", ["h"])
+    kept = [session.run(["h"], {"x": np.full(50_000, each, np.float32)}, where="a test")["h"] for each in range(4)]
+    views = [array[::7] for array in kept]
+    del session, kept
+    gc.collect()
+    for each, view in enumerate(views):
+        assert (view == each).all()
+        assert view.flags.writeable
+
+
+def test_texts_and_sequences_go_the_way_that_knows_them(tmp_path):
+    texts = open_session(_passing(TensorProto.STRING, ["n"]), tmp_path / "m.onnx", ["h"])
+    fed = np.array(["one", "two"], dtype=object)
+    assert texts.run(["h"], {"x": fed}, where="a test")["h"].tolist() == ["one", "two"]
+    split = [helper.make_node("SplitToSequence", ["x"], ["parts"], axis=0)]
+    parts = helper.make_tensor_sequence_value_info("parts", TensorProto.FLOAT, None)
+    model = _model(split, [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])], [parts])
+    given = open_session(model, tmp_path / "m.onnx").run(
+        ["parts"], {"x": np.eye(2, 3, dtype=np.float32)}, where="a test"
+    )
+    np.testing.assert_array_equal(np.stack(given["parts"]), np.eye(2, 3)[:, None])
+
+
+def test_a_failing_run_says_what_it_was_fed(tmp_path):
+    session = open_session(_passing(TensorProto.FLOAT, [2, 2]), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="failed on the third batch") as caught:
+        session.run(["y"], {"x": np.ones((2, 3), np.float32)}, where="the third batch")
+    assert "'x' float32[2, 3]" in caught.value.found
+
+
+def _weighted(dtype=np.float32):
+    weight = np.random.default_rng(0).normal(size=(64, 32)).astype(dtype)
+    tensors = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.array([0, 32]), "sizes")]
+    kind = TensorProto.FLOAT if dtype is np.float32 else TensorProto.DOUBLE
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Reshape", ["h", "sizes"], ["y"])]
+    ends = [helper.make_tensor_value_info("x", kind, ["n", 64]), helper.make_tensor_value_info("y", kind, ["n", 32])]
+    model = _model(nodes, ends[:1], ends[1:], tensors)
+    model.metadata_props.add(key="step", value="7")
+    return model, weight
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_weights_are_not_written_again(tmp_path, dtype):
+    model, weight = _weighted(dtype)
+    before = model.SerializeToString()
+    lean, arrays = _without_weights(model, tmp_path)
+    assert list(arrays) == ["w"]
+    np.testing.assert_array_equal(arrays["w"], weight)
+    assert len(lean.SerializeToString()) < len(before) - weight.nbytes + 100
+    assert [tensor.name for tensor in lean.graph.initializer] == ["w", "sizes"]
+    assert lean.graph.initializer[1] == model.graph.initializer[1]
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    for each in (lean, rest):
+        del each.graph.initializer[:]
+    assert lean == rest
+    assert model.SerializeToString() == before
+
+
+def test_a_session_without_its_weights_computes_what_the_whole_model_does(tmp_path):
+    model, _ = _weighted()
+    fed = {"x": np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)}
+    whole = onnxruntime.InferenceSession(tapped_model(model, ["h"]).SerializeToString()).run(["h", "y"], fed)
+    given = open_session(model, tmp_path / "m.onnx", ["h"]).run(["h", "y"], fed, where="a test")
+    for name, expected in zip(("h", "y"), whole, strict=True):
+        np.testing.assert_array_equal(given[name], expected)
