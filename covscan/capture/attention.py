@@ -13,6 +13,8 @@ from covscan.capture.types import RemoteRows, Rows
 if TYPE_CHECKING:
     import torch
 
+_VALUES = 2**20
+"""Logits at once: each call wakes all threads, which for one sample takes longer than its logits."""
 _MASKED = -1e4
 """Additive masks hold -inf or the dtype's minimum where attention is forbidden; no real bias is that low."""
 
@@ -31,31 +33,42 @@ class Logits:
 
         sample, position = reader.places(self.shape[2])
         queries = on_device(position, self._query.device)
-        starts = np.searchsorted(sample, np.arange(self.shape[0] + 1))
-        parts = [
-            self._largest(number, queries[start:end]).T
-            for number, (start, end) in enumerate(itertools.pairwise(starts.tolist()))
-            if start < end
-        ]
-        read = torch.cat(parts) if parts else torch.zeros(0, self.shape[1], device=self._query.device)
-        return read_rows(read, sample, position)
+        parts, start = [], 0
+        for first, last, read in self._runs(np.bincount(sample, minlength=self.shape[0]).tolist()):
+            stop = start + (last - first) * read
+            largest = self._largest(first, last, queries[start:stop].reshape(last - first, read))
+            parts.append(largest.transpose(1, 2).reshape(stop - start, self.shape[1]))
+            start = stop
+        read_here = torch.cat(parts) if parts else torch.zeros(0, self.shape[1], device=self._query.device)
+        return read_rows(read_here, sample, position)
 
-    def _largest(self, sample: int, queries: "torch.Tensor") -> "torch.Tensor":
-        """(heads, read) of one sample."""
+    def _runs(self, reads: list[int]) -> Iterator[tuple[int, int, int]]:
+        """(first, last, read) of consecutive samples of which as many positions are read, few enough at once."""
+        first = 0
+        for read, run in itertools.groupby(reads):
+            end = first + len(list(run))
+            most = max(1, _VALUES // max(1, read * self.shape[1] * self.shape[3]))
+            if read:
+                yield from ((place, min(place + most, end), read) for place in range(first, end, most))
+            first = end
+
+    def _largest(self, first: int, last: int, queries: "torch.Tensor") -> "torch.Tensor":
+        """(samples, heads, read) of the samples from ``first`` to before ``last``, at ``queries`` (samples, read)."""
         import torch
 
-        query = self._query[sample].index_select(1, queries).float()  # (heads, read, d)
-        logits = (query @ self._key[sample].float().transpose(-1, -2)).mul_(self._scale)  # (heads, read, keys)
+        places = queries[:, None, :, None]
+        query = torch.take_along_dim(self._query[first:last], places, dim=2).float()  # (samples, heads, read, d)
+        logits = (query @ self._key[first:last].float().transpose(-1, -2)).mul_(self._scale)
         allowed = None
         if self._mask is not None:
-            mask = self._mask.expand(*self.shape)[sample].index_select(1, queries)
+            mask = torch.take_along_dim(self._mask.expand(*self.shape)[first:last], places, dim=2)
             if mask.dtype == torch.bool:
                 allowed = mask
             else:
                 allowed = mask > _MASKED
                 logits += mask.float().clamp_min(_MASKED)
         if self._causal:
-            before = torch.arange(logits.shape[-1], device=logits.device)[None, :] <= queries[:, None]
+            before = torch.arange(logits.shape[-1], device=logits.device) <= places
             allowed = before if allowed is None else allowed & before
         largest = logits.abs_()
         return (largest if allowed is None else largest.masked_fill_(~allowed, 0)).amax(dim=-1)

@@ -18,7 +18,7 @@ from covscan.config.cores import cores
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-_FEWEST = 6
+_FEWEST = 4
 """Items to a process: for fewer it is not worth starting one."""
 _MOST = 16
 _PATIENCE = 30.0
