@@ -6,6 +6,7 @@ from covscan.models import FACTORY, READERS, STANDALONE, UNTRAINED
 from covscan.models.finding import find_saved
 from covscan.models.formats import TITLES
 from covscan.models.series import Shelf, open_series
+from covscan.models.size import check_size
 from covscan.models.types import Source
 from covscan.registry import resolve
 
@@ -33,6 +34,7 @@ def open_shelf(settings: Settings, shelf: Shelf, notes: list[str]) -> Source:
             f"{TITLES[shelf.format]} files hold a network of their own, and no weights for --model",
             hint="leave out --model",
         )
+    check_size(shelf, trust=settings.trust)
     return _open(STANDALONE[shelf.format] if settings.model is None else FACTORY, settings, shelf, notes)
 
 

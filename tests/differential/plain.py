@@ -218,18 +218,22 @@ def _measures(one, other, live, floor, bias):
     }
 
 
-def distribution_measures(a, b):
-    """Of rows (rows, channels) of two sides: the mean over channels that vary somewhere."""
-    varying = np.flatnonzero(np.ptp(a, axis=0) + np.ptp(b, axis=0) > 0)
+def distribution_measures(a, b, whole=None):
+    """Of rows (rows, channels) of two sides: the mean over channels that vary somewhere.
+
+    What varies, the scale and the edges of the bins are those of ``whole``, the rows of which these are some.
+    """
+    all_a, all_b = whole or (a, b)
+    varying = np.flatnonzero(np.ptp(all_a, axis=0) + np.ptp(all_b, axis=0) > 0)
     if not len(varying):
         return None
     found = {"wasserstein_1": [], "kolmogorov_smirnov": [], "population_stability_index": [], "jensen_shannon": []}
     for channel in varying:
         one, other = a[:, channel], b[:, channel]
-        scale = math.sqrt((one.var() + other.var()) / 2)
+        scale = math.sqrt((all_a[:, channel].var() + all_b[:, channel].var()) / 2)
         found["wasserstein_1"].append(scipy_stats.wasserstein_distance(one, other) / (scale or 1.0))
         found["kolmogorov_smirnov"].append(_largest_gap(one, other, 1e-5 * (scale or 1.0)))
-        edges = np.quantile(one, np.arange(1, 10) / 10) + 1e-5 * scale
+        edges = np.quantile(all_a[:, channel], np.arange(1, 10) / 10) + 1e-5 * scale
         p, q = (_shares(each, edges) for each in (one, other))
         middle = (p + q) / 2
         found["population_stability_index"].append(float(np.sum((p - q) * np.log(p / q))))
@@ -260,3 +264,38 @@ def geometry_measures(a, b):
     with np.errstate(invalid="ignore"):
         rank = np.log(participation_ratio(b) / participation_ratio(a))
     return {"linear_cka_distance": 1 - cka, "effective_rank": float(rank)}
+
+
+def independent_distances(a, b, groups_a, groups_b):
+    """Gaussian W2 between sides that saw samples of their own: of all, without each group of one, then of the other.
+
+    None where no channel varies. A channel is measured by a tenth of the median deviation at least, and lives where it
+    varies or where its mean moved by more than that.
+    """
+    (mean_a, var_a, _), (mean_b, var_b, _) = moments(a), moments(b)
+    dead, floor = floor_of(var_a, var_b), floor_of(var_a, var_b, share=0.1)
+    both = np.maximum(var_a, var_b)
+    live = np.isfinite(var_a + var_b) & (both > 0) & (both >= dead)
+    live |= (mean_b - mean_a) ** 2 > floor if floor else False
+    if not live.any():
+        return None
+    every_a, every_b = set(a.block.tolist()), set(b.block.tolist())
+    without_a = [moments(a.blocks(every_a - group)) for group in groups_a]
+    without_b = [moments(b.blocks(every_b - group)) for group in groups_b]
+    squared_error = np.zeros(live.sum())
+    for without in (without_a, without_b):
+        n = len(without)
+        for part in (np.array([m[live] for m, _, _ in without]), np.array([np.sqrt(v[live]) for _, v, _ in without])):
+            squared_error += (n - 1) / n * np.sum((part - part.mean(axis=0)) ** 2, axis=0)
+    bias = squared_error / np.maximum((var_a + var_b)[live] / 2, floor)
+    sides = [(moments(a), moments(b))]
+    sides += [(one, moments(b)) for one in without_a] + [(moments(a), other) for other in without_b]
+    return np.array([_measures(one, other, live, floor, bias)["gaussian_w2"] for one, other in sides])
+
+
+def welch_half_width(values, count_a, count_b):
+    """Half of the 95 % interval of ``values[0]`` from its replicates without groups of one side, then of the other."""
+    parts = values[1 : count_a + 1], values[count_a + 1 :]
+    squares = [(len(p) - 1) / len(p) * np.sum((p - p.mean()) ** 2) for p in parts]
+    freedom = sum(squares) ** 2 / sum(s**2 / (n - 1) for s, n in zip(squares, (count_a, count_b), strict=True))
+    return scipy_stats.t.ppf(0.975, freedom) * math.sqrt(sum(squares))
