@@ -11,11 +11,11 @@ from covscan.capture.onnx_calls import find_calls
 from covscan.capture.onnx_constants import Array, Weights
 from covscan.capture.onnx_feeding import declared
 from covscan.capture.onnx_measure import Measurement
-from covscan.capture.onnx_network import Survey
+from covscan.capture.onnx_network import Probe, Survey
 from covscan.capture.onnx_norms import norms_of
 from covscan.capture.onnx_parts import Call, Shapes
 from covscan.capture.onnx_replay import Replay, is_unmoved, same_calls
-from covscan.capture.onnx_study import Study, study
+from covscan.capture.onnx_study import Study, structure, study
 from covscan.capture.types import Network, Norm, Recorder, Reference
 from covscan.config import Settings
 from covscan.data.binding import bind_onnx
@@ -42,6 +42,7 @@ class OnnxBackend:
         self._settings = settings
         self._facts: _Facts | None = None
         self._current: tuple[str, Prepared] | None = None
+        self._probed: dict[str, tuple[_Facts, Probe, Probe | None]] = {}
 
     def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
         """List what can be tapped, from runs over a few samples. Raises UsageError."""
@@ -82,9 +83,15 @@ class OnnxBackend:
 
     def _study(self, checkpoint: Checkpoint, batch: Batch) -> Study:
         self._current = None  # the old graph may go before the new one comes
-        found = study(self._source.proto(checkpoint), checkpoint, batch)
+        model = self._source.proto(checkpoint)
+        key = structure(model, batch)
+        if key in self._probed:
+            self._facts, first, second = self._probed[key]
+            found = Study(self._prepare(model, checkpoint), first, second, self._facts.size)
+        else:
+            found = study(model, checkpoint, batch)
+            self._probed[key] = (self._learn(found), found.first, found.second)
         self._current = (checkpoint.id, found.prepared)
-        self._learn(found)
         return found
 
     def _learn(self, found: Study) -> _Facts:
@@ -95,13 +102,16 @@ class OnnxBackend:
         """The checkpoint's graph, with the branches taken that the data took before; that studied last is at hand."""
         if self._current is not None and self._current[0] == checkpoint.id:
             return self._current[1]
+        return self._prepare(self._source.proto(checkpoint), checkpoint)
+
+    def _prepare(self, model: onnx.ModelProto, checkpoint: Checkpoint) -> Prepared:
         decisions = self._facts.decisions if self._facts else {}
 
         def recall(model: onnx.ModelProto, names: Sequence[str]) -> Mapping[str, bool]:
             del model
             return {name: decisions[name] for name in names if name in decisions}
 
-        return prepare(self._source.proto(checkpoint), checkpoint.path, frozenset(), recall)
+        return prepare(model, checkpoint.path, frozenset(), recall)
 
     def _calls(self, prepared: Prepared) -> tuple[Call, ...]:
         shapes = {name: tuple(tensor.dims) for name, tensor in prepared.graph.leaves.items()}

@@ -155,8 +155,8 @@ def _without_weights(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelPr
     lay out their caches; a mapped file has no such trouble.
     """
     lean = onnx.ModelProto()
-    _copy_fields(model, lean, but="graph")
-    _copy_fields(model.graph, lean.graph, but="initializer")
+    copy_fields(model, lean, but="graph")
+    copy_fields(model.graph, lean.graph, but="initializer")
     arrays: dict[str, Array] = {}
     for tensor in model.graph.initializer:
         array = _outside(tensor, folder) if is_external(tensor) else _inside(tensor)
@@ -172,7 +172,8 @@ def _without_weights(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelPr
     return lean, arrays
 
 
-def _copy_fields(source: Any, into: Any, but: str) -> None:
+def copy_fields(source: Any, into: Any, but: str) -> None:
+    """Copy all fields of a message ``but`` one."""
     for field, value in source.ListFields():
         if field.name != but:
             if field.is_repeated:

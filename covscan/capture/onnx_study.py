@@ -1,5 +1,6 @@
 """Finding out by running it how an ONNX graph takes samples and what shapes its values have."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,11 +10,12 @@ import numpy as np
 import onnx
 
 from covscan.capture.onnx_branches import Prepared, prepare
-from covscan.capture.onnx_constants import Array, constant_value
+from covscan.capture.onnx_constants import FLOATING, Array, constant_value
 from covscan.capture.onnx_feeding import bind, declared, pick
 from covscan.capture.onnx_graph import Graph, index_graph
 from covscan.capture.onnx_network import Probe
-from covscan.capture.onnx_session import open_session
+from covscan.capture.onnx_session import copy_fields, open_session
+from covscan.data.structure import map_arrays
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint
@@ -32,6 +34,26 @@ class Study:
     size: int | None
 
 
+def structure(model: onnx.ModelProto, batch: Batch) -> str:
+    """Hex SHA-256 of what probing shows: the graph with all but the floating numbers in it, and the samples of a probe.
+
+    What it shows are shapes and types, and these follow from nothing that training moves.
+    """
+    digest = hashlib.sha256()
+    without, graph = onnx.ModelProto(), onnx.ModelProto().graph
+    copy_fields(model, without, but="graph")
+    copy_fields(model.graph, graph, but="initializer")
+    for tensor in model.graph.initializer:
+        named = graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+        if tensor.data_type not in FLOATING:
+            named.CopyFrom(tensor)
+    for part in (without, graph):
+        digest.update(part.SerializeToString(deterministic=True))
+    few = repeated(batch, max(_FEW))
+    map_arrays(lambda array: digest.update(array.tobytes()), (few.positional, few.named))
+    return digest.hexdigest()
+
+
 def study(model: onnx.ModelProto, checkpoint: Checkpoint, batch: Batch) -> Study:
     """Prepare the graph and run it on a few samples. Raises UsageError where it refuses the data."""
     size, free = _demands(index_graph(model, checkpoint.path.parent), checkpoint, batch)
@@ -40,7 +62,7 @@ def study(model: onnx.ModelProto, checkpoint: Checkpoint, batch: Batch) -> Study
         few = repeated(batch, counts[0])
         try:
             prepared = prepare(model, checkpoint.path, free, partial(evaluate, checkpoint, few))
-            probes = [_probe(prepared.graph, checkpoint, repeated(batch, count)) for count in counts]
+            probes = _probes(prepared.graph, checkpoint, [repeated(batch, count) for count in counts])
         except UsageError as error:
             if error.code != "model-failed":
                 raise
@@ -82,17 +104,21 @@ def evaluate(checkpoint: Checkpoint, batch: Batch, model: onnx.ModelProto, names
     return {name: bool(np.asarray(known[name]).reshape(-1)[0]) for name in names}
 
 
-def _probe(graph: Graph, checkpoint: Checkpoint, batch: Batch) -> Probe:
-    """Run the graph once with every value as an output; only shapes and types are kept."""
-    feeds = bind(graph.inputs, batch, checkpoint.path)
+def _probes(graph: Graph, checkpoint: Checkpoint, batches: Sequence[Batch]) -> list[Probe]:
+    """Run the graph on each batch with every value as an output; only shapes and types are kept."""
     wanted = [name for name in graph.producer if name not in graph.constants or _has_telling_shape(graph, name)]
     session = open_session(graph.model, checkpoint.path, wanted)
     foreign = session.unreadable()
     wanted = [name for name in wanted if name not in foreign]
-    values: dict[str, Any] = {**session.run(wanted, feeds, where="the first samples"), **feeds}
-    shapes = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
-    shapes |= {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)}
-    return Probe(batch.n, shapes, {name: _kind(value) for name, value in values.items()} | foreign)
+    written = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
+    probes = []
+    for batch in batches:
+        feeds = bind(graph.inputs, batch, checkpoint.path)
+        values: dict[str, Any] = {**session.run(wanted, feeds, where="the first samples"), **feeds}
+        shapes = {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)}
+        kinds = {name: _kind(value) for name, value in values.items()}
+        probes.append(Probe(batch.n, written | shapes, kinds | foreign))
+    return probes
 
 
 def _has_telling_shape(graph: Graph, name: str) -> bool:

@@ -3,7 +3,19 @@
 import numpy as np
 import onnx
 import pytest
-from onnx_testing import Recorded, batch, checkpoint, node, normal, oracle, rows_of, run, save
+from onnx_testing import (
+    Recorded,
+    Source,
+    batch,
+    checkpoint,
+    everything,
+    node,
+    normal,
+    oracle,
+    rows_of,
+    run,
+    save,
+)
 
 from covscan.capture.types import Reference, SiteKey
 
@@ -211,3 +223,23 @@ def test_sites_that_are_not_measured_are_not_replayed(tmp_path):
     )
     assert set(seen.parts) == {SiteKey("y", "output")}
     assert set(seen.replays) == {("y", "a")}
+
+
+def test_a_graph_is_probed_once_for_all_checkpoints_that_have_it(tmp_path, monkeypatch):
+    from covscan.capture import onnx_study
+    from covscan.capture.onnx_backend import OnnxBackend
+
+    opened = []
+    session = onnx_study.open_session
+    monkeypatch.setattr(onnx_study, "open_session", lambda *given: opened.append(given[1].stem) or session(*given))
+    paths = [_net(tmp_path / f"step{number}.onnx", fc0=10 * number, norm=number) for number in range(3)]
+    other = _net(tmp_path / "other.onnx", nodes=[node("Gemm", ["x", "w0", "b0"], ["y"], transB=1)])
+    backend = OnnxBackend(Source(), everything())
+    for path in (*paths, other, paths[1]):
+        network = backend.plan(checkpoint(path), batch(normal(6, 4)))
+        fresh = OnnxBackend(Source(), everything()).plan(checkpoint(path), batch(normal(6, 4)))
+        assert network == fresh
+    # Each fresh back end probes once, the one for all three graphs of one structure and for the other one.
+    assert [opened.count(path.stem) for path in (*paths, other)] == [2, 2, 1, 2]
+    backend.plan(checkpoint(paths[1]), batch(normal(7, 4, seed=8)))
+    assert opened[-1] == "step1"  # other samples may have other shapes
