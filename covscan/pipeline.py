@@ -112,7 +112,9 @@ def concluded(
     Inconclusive where nothing could be measured.
     """
     trained = trained or opened.subjects[0].source
-    trainable, notes = open_training(trained, opened.subjects[0].samples, settings)
+    for subject in opened.subjects:
+        subject.source.identity()  # before a loss is imported, whose module is no part of the model
+    trainable, notes = open_training(trained, opened.subjects[0].samples, settings, progress.note)
     try:
         # numpy's matrices are small here: its threads would only fight with those of torch and onnxruntime for the
         # cores (measured on a busy machine with 2 of them: 84 s against 25 s for the digits sample).
@@ -134,7 +136,9 @@ def concluded(
     return report
 
 
-def open_training(source: Source, samples: Samples, settings: Settings) -> "tuple[Trainable | None, list[str]]":
+def open_training(
+    source: Source, samples: Samples, settings: Settings, note: Callable[[str], None] = lambda text: None
+) -> "tuple[Trainable | None, list[str]]":
     """What short trainings need, where a loss is given and the model can be trained, and else why not in a sentence.
 
     Opened before anything is measured, so that a loss or a target that does not fit is said at once.
@@ -145,7 +149,7 @@ def open_training(source: Source, samples: Samples, settings: Settings) -> "tupl
         return None, [f"A model opened by {source.engine} cannot be trained here: forward evidence alone was used."]
     from covscan.prove.gather import open_bench
 
-    return open_bench(source, settings, samples), []
+    return open_bench(source, settings, samples, note=note), []
 
 
 def _tried(

@@ -55,6 +55,6 @@ def prove_place(
     progress.start([], 0)
     try:
         with threadpool_limits(1, user_api="blas"):
-            return prove(source, settings, samples, insertion, plan, progress.trial)
+            return prove(source, settings, samples, insertion, plan, progress.trial, progress.note)
     finally:
         progress.finish()

@@ -14,8 +14,8 @@ from typing import Literal
 
 from covscan.errors import UsageError
 
-Kind = Literal["facts", "pair", "summary"]
-KINDS: tuple[Kind, ...] = ("facts", "pair", "summary")
+Kind = Literal["facts", "pair", "summary", "training"]
+KINDS: tuple[Kind, ...] = ("facts", "pair", "summary", "training")
 _MAGIC = b"covscan1"
 _DIGEST = 32
 _ABANDONED = 3600.0

@@ -11,7 +11,7 @@ from covscan.cli.values import choice
 from covscan.errors import ExitCode
 from covscan.render.names import printable
 
-_HOLDS = {"facts": "checkpoints", "pair": "comparisons", "summary": "samples of their values"}
+_HOLDS = {"facts": "checkpoints", "pair": "comparisons", "summary": "samples of their values", "training": "trainings"}
 
 
 def run(*, clear: bool, form: str) -> int:

@@ -1,21 +1,15 @@
 """The keys under which measurements are kept: digests of everything that they depend on."""
 
 import hashlib
-import platform
-import sys
-from functools import cache
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from covscan.config import Settings
 from covscan.engine.subjects import Subject
-from covscan.version import __version__
+from covscan.models.releases import versions
 
 _CODE = ("capture", "data", "engine", "measures", "models", "stats")
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "safetensors", "torch", "transformers")
 
 
 def subject_key(subject: Subject, settings: Settings) -> str:
@@ -29,7 +23,7 @@ def subject_key(subject: Subject, settings: Settings) -> str:
     view = subject.view
     names = None if view is None else [sorted(view.calls.items()), sorted(map(str, view.sites.items()))]
     return _digest(
-        (versions(), subject.source.engine, subject.source.identity(), subject.checkpoint.sha256),
+        (versions(_CODE), subject.source.engine, subject.source.identity(), subject.checkpoint.sha256),
         (subject.samples.fingerprint, subject.paired, fed, tapped),
         (subject.backend.device, settings.threads, names),
     )
@@ -42,23 +36,3 @@ def pair_key(start: str, end: str, *, training: bool, same_weights: bool) -> str
 
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-@cache
-def versions() -> tuple[str, ...]:
-    """Releases of covscan and of what it computes with, and a digest of its own code, which may change between them."""
-    found = [f"covscan {__version__} {_own_code()}", f"python {sys.version}", platform.machine()]
-    for name in _LIBRARIES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"no {name}")
-    return tuple(found)
-
-
-def _own_code() -> str:
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(path for part in _CODE for path in (root / part).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

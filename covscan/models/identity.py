@@ -38,9 +38,27 @@ def identity_of(module: nn.Module, asked: str) -> str | None:
         if name not in saved and not buffer.is_meta and not is_lazy(buffer) and is_plain(buffer):
             digest.update(f"{name}\0{buffer.dtype}\0{tuple(buffer.shape)}\0".encode())
             digest.update(buffer.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    digest.update(sources_digest().encode())
+    return digest.hexdigest()
+
+
+def sources_digest() -> str:
+    """Of the source files of everything that this process has imported by now and that was not installed."""
+    digest = hashlib.sha256()
     for path in _own_sources():
         digest.update(f"{path.name}\0{_file_digest(path)}\n".encode())
     return digest.hexdigest()
+
+
+def function_digest(function: Any) -> str | None:
+    """Of a function that stands in a file under its name; None of others, which may hold what no digest sees."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if not isinstance(function, FunctionType) or file is None or not Path(file).is_file():
+        return None
+    if getattr(module, function.__qualname__, None) is not function:
+        return None
+    return f"{_settled(function, _DEPTH)} {_file_digest(Path(file))}"
 
 
 def _settled(value: Any, depth: int) -> str:

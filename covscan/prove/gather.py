@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import torch
@@ -19,6 +20,7 @@ from covscan.errors import UsageError
 from covscan.models.types import TorchSource
 from covscan.prove.gradient_types import Effort, Gradients
 from covscan.prove.gradients import gradient_evidence
+from covscan.prove.kept import Note, digest, open_kept
 from covscan.prove.objective import open_objective
 from covscan.prove.optimizers import open_trainer
 from covscan.prove.pool import Pool
@@ -56,7 +58,12 @@ Trainable = tuple[Bench, Starts]
 
 
 def open_bench(
-    source: TorchSource, settings: Settings, measured: Samples, seeds: int = SEEDS, held_out: float = 0.0
+    source: TorchSource,
+    settings: Settings,
+    measured: Samples,
+    seeds: int = SEEDS,
+    held_out: float = 0.0,
+    note: Note = lambda text: None,
 ) -> Trainable:
     """Everything that a training needs, from the user's settings. Raises UsageError.
 
@@ -65,6 +72,7 @@ def open_bench(
     """
     if settings.loss is None:
         raise UsageError("no-loss", "training evidence needs a loss", hint="add --loss cross_entropy --target NAME")
+    source.identity()  # now: the module of a loss that is imported next is no part of the model
     objective, trainer = open_objective(settings.loss), open_trainer(settings.optimizer or OPTIMIZER)
     device = pick_device(settings.device)
     starts = find_starts(source, settings, seeds)
@@ -77,6 +85,8 @@ def open_bench(
     pool = Pool(samples, batch_size, _binder(model, device), device, held_out)
     bench = Bench(model, pool, objective, trainer, starts.states, device, preserve=starts.trained)
     _check(bench, samples.nonfinite)
+    fed = (pool.batch_size, pool.count, held_out, str(device), bench.preserve)
+    bench.kept = open_kept(source, settings, samples, model, fed, note)
     return bench, starts
 
 
@@ -95,7 +105,7 @@ def gather(
     bench, starts = trainable
     question = _possible(question, bench.pool.batch_size)
     work = step_work(bench)
-    with threads_for(work):
+    with threads_for(work), closing(bench.kept):
         gradients = _gradients(source, settings, bench, work, network, tick)
         if settings.evidence == "gradient" or not question.places:
             return gradients, None
@@ -135,19 +145,26 @@ def _gradients(
         done += forwards
         tick("gradients", done // _FORWARDS_A_STEP, most // _FORWARDS_A_STEP)
 
-    return gradient_evidence(
-        source,
-        checkpoints,
-        network,
-        bench.pool,
-        bench.objective,
-        bench.trainer,
-        settings.lr,
-        bench.device,
-        effort=effort,
-        seed=settings.seed,
-        tick=advance,
-    )
+    def made() -> Gradients:
+        found = gradient_evidence(
+            source,
+            checkpoints,
+            network,
+            bench.pool,
+            bench.objective,
+            bench.trainer,
+            settings.lr,
+            bench.device,
+            effort=effort,
+            seed=settings.seed,
+            tick=advance,
+        )
+        for each in checkpoints:
+            source.check(each)  # what was read until now is what the digest is of
+        return found
+
+    contents = [(each.id, each.sha256) for each in checkpoints]
+    return bench.recall(("gradients", contents, digest(network), settings.lr, effort), Gradients, made)
 
 
 def _trials(bench: Bench, starts: Starts, settings: Settings, question: Question, budget: int, tick: Tick) -> Trials:

@@ -50,14 +50,24 @@ def probe(
 
 
 def least_loss(bench: Bench, arm: Arm, seed: int, first: Draw, second: Draw) -> float:
-    """The least loss on ``second`` after one step on ``first``, over the ladder; not above the loss without a step."""
+    """The least loss on ``second`` after one step on ``first``, over the ladder; not above the loss without a step.
+
+    The batches are those that ``seed`` draws.
+    """
+    what = ("step", arm, seed, first.n, second.n, bench.start_digest(seed))
+    found = bench.recall(what, float | None, lambda: _least_loss(bench, arm, seed, first, second))
+    return bench.initial_loss(seed) if found is None else found
+
+
+def _least_loss(bench: Bench, arm: Arm, seed: int, first: Draw, second: Draw) -> float | None:
+    """As ``least_loss``; None where the loss without a step is not finite."""
     with bench.session(seed, arm) as trained:
         bench.reseed(seed, 0)
         start = bench.loss(first)
         value = float(start.detach())
         if not math.isfinite(value):
             bench.forwards += 1
-            return bench.initial_loss(seed)
+            return None
         start.backward()  # type: ignore[no-untyped-call]
         origin = [parameter.detach().clone() for parameter in trained]
         rate = bench.trainer.usual_rate

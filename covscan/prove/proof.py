@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -51,6 +52,7 @@ def prove(
     insertion: Insertion,
     plan: Plan,
     tick: Callable[[str, int, int], None],
+    note: Callable[[str], None] = lambda text: None,
 ) -> records.Proof:
     """Train with and without, with the fixed affine and with a warm-up, and say what each gains. Raises UsageError."""
     if samples.count < 2:
@@ -60,7 +62,7 @@ def prove(
             found="1 sample",
             hint="give more samples; a few hundred are usual",
         )
-    bench, starts = open_bench(source, settings, samples, plan.seeds, HELD_OUT)
+    bench, starts = open_bench(source, settings, samples, plan.seeds, HELD_OUT, note)
     if bench.pool.batch_size == 1 and over_samples(insertion.norm):
         raise UsageError(
             "too-few-samples",
@@ -88,7 +90,7 @@ def prove(
     try:
         if journal is not None:
             done = journal.restore(bench, tuple(arms.values())) * plan.steps
-        with threads_for(step_work(bench)):
+        with threads_for(step_work(bench)), closing(bench.kept):
             outcomes = {name: measure(bench, arm, ladder, plan.seeds, plan.steps) for name, arm in arms.items()}
     finally:
         if journal is not None:

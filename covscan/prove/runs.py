@@ -12,6 +12,7 @@ from torch import nn
 
 from covscan.capture.torch_session import left_as_found, reseed, seed_everything
 from covscan.errors import UsageError
+from covscan.prove.kept import Kept, Spent, Value, state_digest
 from covscan.prove.objective import Objective
 from covscan.prove.optimizers import Trainer
 from covscan.prove.pool import Draw, Pool
@@ -82,6 +83,9 @@ class Bench:
     tick: Callable[[int], None] = lambda steps: None
     keep: Callable[[Arm, float, int, Curve], None] = lambda arm, rate, seed, curve: None
     """Told of every finished curve."""
+    kept: Kept = field(default_factory=Kept)
+    """What earlier runs trained."""
+    _digests: dict[int, str] = field(default_factory=dict)
     _curves: dict[tuple[Arm, float, int], Curve] = field(default_factory=dict)
     _starts: dict[int, float] = field(default_factory=dict)
     _inside: tuple[nn.Module, ...] = ()
@@ -94,8 +98,33 @@ class Bench:
         """Train for so many steps at a learning rate, batches and random numbers chosen by ``seed``."""
         known = self._curves.get((arm, rate, seed))
         if known is None or len(known.losses) < steps:
-            known = self._curves[arm, rate, seed] = self._train(arm, rate, seed, steps)
+            before = self.steps
+            what = ("curve", arm, float(rate), seed, steps, self.start_digest(seed))
+            known = self._curves[arm, rate, seed] = self.recall(
+                what, Curve, lambda: self._train(arm, rate, seed, steps)
+            )
+            self.tick(self.steps - before)
+            self.keep(arm, rate, seed, known)
         return known if len(known.losses) == steps else Curve(known.losses[:steps])
+
+    def recall(self, what: tuple[Any, ...], kind: Any, make: Callable[[], Value]) -> Value:
+        """What ``make`` gives, of type ``kind``, from an earlier run where it is known; it counts as much as then."""
+        steps, forwards = self.steps, self.forwards
+
+        def made() -> Spent[Value]:
+            value = make()
+            return Spent(value, self.steps - steps, self.forwards - forwards)
+
+        found = self.kept.recall(what, kind, made)
+        self.steps, self.forwards = steps + found.steps, forwards + found.forwards
+        return found.value
+
+    def start_digest(self, seed: int) -> str:
+        """Of the weights that a seed starts from."""
+        number = seed % len(self.starts)
+        if number not in self._digests:
+            self._digests[number] = state_digest(self.starts[number])
+        return self._digests[number]
 
     def affords(self, steps: int) -> bool:
         """Whether so many updates are left beside what is reserved."""
@@ -109,12 +138,8 @@ class Bench:
         """Mean loss of the start over the first batches of a seed, in training mode: what clips a curve."""
         if seed in self._starts:
             return self._starts[seed]
-        with self.session(seed, AS_IT_IS), torch.no_grad():
-            losses = []
-            for number, draw in enumerate(islice(self.pool.draws(seed), _CALIBRATION)):
-                self.reseed(seed, number)
-                losses.append(float(self.loss(draw)))
-            self.forwards += len(losses)
+        what = ("start", seed, self.start_digest(seed))
+        losses = self.recall(what, list[float], lambda: self._first_losses(seed))
         self._starts[seed] = sum(losses) / len(losses)
         if not math.isfinite(self._starts[seed]):
             raise UsageError(
@@ -124,6 +149,15 @@ class Bench:
                 hint="look for NaN or overflow in the data, or use --evidence forward",
             )
         return self._starts[seed]
+
+    def _first_losses(self, seed: int) -> list[float]:
+        losses = []
+        with self.session(seed, AS_IT_IS), torch.no_grad():
+            for number, draw in enumerate(islice(self.pool.draws(seed), _CALIBRATION)):
+                self.reseed(seed, number)
+                losses.append(float(self.loss(draw)))
+        self.forwards += len(losses)
+        return losses
 
     @contextmanager
     def session(self, seed: int, arm: Arm) -> Iterator[list[nn.Parameter]]:
@@ -196,10 +230,7 @@ class Bench:
                 optimizer.step()
             held_out = self._held_out() if self.pool.held_out else None
         self.steps += len(losses)
-        self.tick(len(losses))
-        curve = Curve((*losses, *[math.nan] * (steps - len(losses))), held_out)
-        self.keep(arm, rate, seed, curve)
-        return curve
+        return Curve((*losses, *[math.nan] * (steps - len(losses))), held_out)
 
     @torch.no_grad()
     def _held_out(self) -> float:

@@ -67,6 +67,10 @@ def threads_for(work: Work) -> Iterator[None]:
 
 def step_work(bench: Bench) -> Work:
     """Count what a training step does."""
+    return bench.recall(("work", bench.start_digest(0)), Work, lambda: _counted(bench))
+
+
+def _counted(bench: Bench) -> Work:
     draw = next(iter(bench.pool.draws(0)))
     with bench.session(0, AS_IT_IS), _unfused(), FlopCounterMode(display=False) as flops, _Calls() as calls:
         bench.loss(draw).backward()  # type: ignore[no-untyped-call]

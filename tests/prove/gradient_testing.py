@@ -43,6 +43,12 @@ class MemorySource:
             tuple(Checkpoint(f"step-{n}", Path(f"step-{n}.pt"), n, "0" * 64) for n in range(len(states))), "given"
         )
 
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Nothing changes in memory."""
+
+    def identity(self) -> None:
+        """Nothing that could be kept."""
+
     def module(self, checkpoint: Checkpoint) -> nn.Module:
         self.model.load_state_dict(self.states[checkpoint.step])
         return self.model
