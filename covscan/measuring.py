@@ -13,6 +13,7 @@ from covscan.config.progress import Progress
 from covscan.engine.known import Known
 from covscan.engine.series import Step, measure_series
 from covscan.errors import OutOfMemory
+from covscan.memory import give_back
 from covscan.parallel import Opening, measuring_ahead
 from covscan.subjects import Opened, samples_of
 
@@ -74,6 +75,7 @@ def _nothing_fits(asked: int, error: OutOfMemory) -> OutOfMemory:
 def _give_back_memory() -> None:
     """Let go of what the failed attempt held, on a device as well."""
     gc.collect()
+    give_back()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

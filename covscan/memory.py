@@ -1,6 +1,7 @@
 """How much memory is free, and a bound on what the reading of a file may ask for."""
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,16 @@ def guarded() -> Iterator[None]:
     """
     with _limited(free() - free() // _KEPT):
         yield
+
+
+def give_back() -> None:
+    """Hand what is free inside of this process back to the system, where the C library knows how (glibc).
+
+    Otherwise it keeps for itself what was freed, up to 32 MB apiece: after the sessions that plan an ONNX transformer
+    of 356 MB this process held 1,129 MB, and 422 once they were handed back. Takes milliseconds.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_whole(path: Path, most: int) -> bytes:

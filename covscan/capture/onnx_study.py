@@ -111,14 +111,15 @@ def _probes(graph: Graph, checkpoint: Checkpoint, batches: Sequence[Batch]) -> l
     foreign = session.unreadable()
     wanted = [name for name in wanted if name not in foreign]
     written = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
-    probes = []
-    for batch in batches:
+
+    def probe(batch: Batch) -> Probe:
         feeds = bind(graph.inputs, batch, checkpoint.path)
         values: dict[str, Any] = {**session.run(wanted, feeds, where="the first samples"), **feeds}
         shapes = {name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)}
         kinds = {name: _kind(value) for name, value in values.items()}
-        probes.append(Probe(batch.n, written | shapes, kinds | foreign))
-    return probes
+        return Probe(batch.n, written | shapes, kinds | foreign)
+
+    return [probe(batch) for batch in batches]
 
 
 def _has_telling_shape(graph: Graph, name: str) -> bool:

@@ -15,6 +15,7 @@ from covscan.engine.views import View
 from covscan.errors import OutOfMemory
 from covscan.measures.movement import nonfinite_weights
 from covscan.measures.norms import norm_evidence
+from covscan.memory import give_back
 from covscan.models.types import Checkpoint, Source
 
 
@@ -68,12 +69,14 @@ def capture(subject: Subject, earlier: Sequence[Subject], settings: Settings, pr
 
 def _captured(subject: Subject, earlier: Sequence[Subject], settings: Settings, progress: Progress) -> Captured:
     network = plan_network(subject, settings)
+    give_back()
     progress.sites([(site.key.site, site.key.position) for site in network.sites])
     recorder = SummaryRecorder(network, subject.samples, settings.seed)
     names = {} if subject.view is None else subject.view.calls
     references = tuple(Reference(other.id, other.checkpoint, other.backend, names) for other in earlier)
     batches = _counted(subject.samples, progress)
     subject.backend.measure(subject.checkpoint, network, batches, recorder, references)
+    give_back()
     summary = recorder.summary()
     weights = subject.backend.weights(subject.checkpoint)
     norms = subject.backend.norms(subject.checkpoint, network)
