@@ -12,12 +12,15 @@ default length has for each replayed one. Writes ``benchmarks/results/capture.js
 """
 
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does; read when torch is imported
 
 import numpy as np
 import torch
