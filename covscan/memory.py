@@ -1,8 +1,9 @@
-"""How much memory is free, and a bound on what the reading of a file may ask for."""
+"""How much memory is free, a bound on what may be asked for, and knowing that there was too little."""
 
 import contextlib
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,15 @@ _KEPT = 8  # the share of free memory that stays free
 _UNKNOWN = 1 << 62
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+
+_SAID = re.compile(
+    r"can(?:'t|not) allocate memory|out of memory|failed to allocate memory|bad_alloc|bad allocation", re.IGNORECASE
+)
+_SIZES = (
+    re.compile(r"tried to allocate (?P<number>\d+) bytes"),  # torch on the CPU
+    re.compile(r"requested buffer of size (?P<number>\d+)"),  # ONNX Runtime
+    re.compile(r"(?:Tried|Unable) to allocate (?P<text>[\d.]+ [KMGTP]?i?B)"),  # torch on CUDA, numpy
+)
 
 
 def free() -> int:
@@ -73,6 +83,34 @@ def give_back() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def memory_error(error: BaseException) -> BaseException | None:
+    """``error``, or what caused it, where that says that memory was too small.
+
+    torch and ONNX Runtime raise a ``RuntimeError`` of their own with a text; numpy and Python a ``MemoryError``.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, MemoryError) or _SAID.search(str(cause)):
+            return cause
+        cause = cause.__cause__
+    return None
+
+
+def what_was_needed(error: BaseException) -> str:
+    """What the allocator was asked for, in words; else the first line of what it said."""
+    text = str(error)
+    for pattern in _SIZES:
+        found = pattern.search(text)
+        if found is not None:
+            parts = found.groupdict()
+            size = parts.get("text") or f"{int(parts['number']) / 2**20:,.1f} MiB"
+            return f"{size} more were asked for at once"
+    lines = text.strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def read_whole(path: Path, most: int) -> bytes:

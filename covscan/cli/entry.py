@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import typer
 
-from covscan.capture.memory import memory_error, what_was_needed
 from covscan.cli.app import command
 from covscan.cli.signals import ending_by_signal
 from covscan.cli.streams import abandon, ensure_streams
 from covscan.errors import CovscanError, ExitCode, OutOfMemory, UsageError
+from covscan.memory import memory_error, what_was_needed
 from covscan.render.names import printable
 from covscan.version import __version__
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from covscan.capture.memory import memory_error, what_was_needed
 from covscan.capture.recorder import SummaryRecorder
 from covscan.capture.types import Backend, Network, Reference
 from covscan.config import Settings
@@ -15,7 +14,7 @@ from covscan.engine.views import View
 from covscan.errors import OutOfMemory
 from covscan.measures.movement import nonfinite_weights
 from covscan.measures.norms import norm_evidence
-from covscan.memory import give_back
+from covscan.memory import give_back, memory_error, what_was_needed
 from covscan.models.types import Checkpoint, Source
 
 

@@ -14,9 +14,14 @@ from torch.nn.parameter import is_lazy
 
 from covscan.config.loading import describe_error, load_object
 from covscan.errors import UsageError
+from covscan.models.room import in_memory, size_by_building, size_of
 from covscan.models.unwrapping import unwrap
 
 WHAT = "--model"
+ON_META = (
+    "use a machine with more memory, or build it under torch.device('meta'): its weights are then read from the "
+    "checkpoint's file where they are needed"
+)
 
 
 def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: int = 0) -> nn.Module:
@@ -24,7 +29,7 @@ def build(model: str | Callable[..., Any], arguments: Mapping[str, Any], seed: i
 
     Runs under torch's generator seeded by ``seed``, leaves torch's random state as it was, and turns what it prints
     to stderr. A module that exists already is copied, so that the caller's stays as it is; so is one that a function
-    returns and somebody else holds as well. Raises UsageError.
+    returns and somebody else holds as well. Raises UsageError, with the size that it needs where that is not free.
     """
     factory = factory_of(model)
     name = name_of(model)
@@ -81,7 +86,9 @@ def _copy(module: nn.Module, name: str, arguments: Mapping[str, Any]) -> nn.Modu
             hint="name the function that builds it, or leave out --model-arg",
         )
     try:
-        return copy.deepcopy(module)
+        return in_memory(lambda: copy.deepcopy(module), name, lambda: size_of(module))
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(
             "factory-failed",
@@ -135,10 +142,15 @@ def _check_call(factory: Any, name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any], seed: int) -> Any:
-    try:
+    def make() -> Any:
         with contextlib.redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return factory(**arguments)
+
+    try:
+        return in_memory(make, name, lambda: size_by_building(make), hint=ON_META)
+    except UsageError:
+        raise
     except (Exception, SystemExit) as error:
         raise UsageError(
             "factory-failed",

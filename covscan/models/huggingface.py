@@ -16,6 +16,7 @@ from covscan.errors import UsageError
 from covscan.models.factory_source import FactorySource
 from covscan.models.formats import Saved
 from covscan.models.loading import Loader
+from covscan.models.room import in_memory, size_by_building
 from covscan.models.series import Shelf
 
 
@@ -93,16 +94,22 @@ def _build(path: Path, config: Any, trust: bool) -> nn.Module:
             f"{str(path)!r} is a {named}, which transformers {transformers.__version__} does not have",
             hint="name the architecture with --model; or --trust, if the code lies in the directory",
         )
-    try:
+
+    def make() -> nn.Module:
         with _offline(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             if architecture is not None:
                 module: nn.Module = architecture(config)
             else:
                 module = transformers.AutoModel.from_config(config, trust_remote_code=trust)
+        return module.float()
+
+    try:
+        return in_memory(make, f"the {named or 'model'} of {str(path)!r}", lambda: size_by_building(make)).eval()
+    except UsageError:
+        raise
     except Exception as error:
         raise _explain(path, error, f"its {named or 'model'} cannot be built") from error
-    return module.float().eval()
 
 
 def read_by_transformers(path: Path, architecture: type[nn.Module], config: Any) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ def open_shelf(settings: Settings, shelf: Shelf, notes: list[str]) -> Source:
             f"{TITLES[shelf.format]} files hold a network of their own, and no weights for --model",
             hint="leave out --model",
         )
-    check_size(shelf, trust=settings.trust)
+    check_size(shelf)
     return _open(STANDALONE[shelf.format] if settings.model is None else FACTORY, settings, shelf, notes)
 
 

@@ -8,6 +8,7 @@ from covscan.models.factory_source import missing_factory
 from covscan.models.formats import Saved
 from covscan.models.nesting import find_module
 from covscan.models.own_module_source import OwnModuleSource
+from covscan.models.room import in_memory, size_in_float32
 from covscan.models.series import Shelf
 from covscan.models.unwrapping import unwrap
 
@@ -25,5 +26,6 @@ def _load_module(saved: Saved, *, trust: bool) -> nn.Module:
     content = read(saved, trust=trust)
     module = find_module(content)
     if module is not None:
-        return unwrap(module).float().cpu().eval()
+        needed = size_in_float32(module)
+        return in_memory(lambda: unwrap(module).float().cpu().eval(), repr(str(saved.path)), lambda: needed)
     raise missing_factory(saved, content)

@@ -1,5 +1,7 @@
 """Read safetensors files, single and sharded; their tensors stay on disk until they are used."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from covscan.errors import UsageError
 from covscan.models.detection import truncated
 from covscan.models.formats import Saved
+from covscan.models.room import unmapped
 from covscan.models.steps import counters_in, trainer_state
 
 
@@ -29,19 +32,24 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise _explain(path, error) from error
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _metadata(path: Path) -> dict[str, Any]:
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
-            return dict(file.metadata() or {})
+            yield file
     except (SafetensorError, OSError) as error:
-        raise _explain(path, error) from error
+        raise unmapped(path, error) or _explain(path, error) from error
+    except RuntimeError as error:  # torch's own, where there is no room for the map
+        raise unmapped(path, error) or error from error
 
 
 def _explain(path: Path, error: Exception) -> UsageError:

@@ -20,6 +20,7 @@ from covscan.memory import require
 from covscan.models.archives import check_archive
 from covscan.models.detection import is_legacy, truncated
 from covscan.models.formats import Saved
+from covscan.models.room import unmapped
 from covscan.models.steps import counters_in, trainer_state
 
 _BLOCKED = re.compile(r"(?:GLOBAL|Unsupported class) ([A-Za-z_][\w.]*)")
@@ -68,7 +69,7 @@ def _load(path: Path, trust: bool) -> Any:
         raise
     except Exception as error:
         if not trust or not isinstance(error, pickle.UnpicklingError):
-            raise _explain(path, error, archive=archive) from error
+            raise unmapped(path, error) or _explain(path, error, archive=archive) from error
     try:
         with _importable(path):
             content = _unpickle(path, archive, weights_only=False)

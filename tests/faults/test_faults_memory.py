@@ -14,10 +14,10 @@ from fault_testing import BEFORE, without_run
 from onnx import TensorProto, helper
 
 import covscan.prove.runs as runs_of_training
-from covscan.capture.memory import memory_error, what_was_needed
 from covscan.config import Settings
 from covscan.config.progress import Silent
 from covscan.errors import OutOfMemory, UsageError
+from covscan.memory import memory_error, what_was_needed
 from covscan.pipeline import analyze
 
 HUNGRY = """
