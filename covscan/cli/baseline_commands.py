@@ -2,11 +2,8 @@
 
 import typer
 
-from covscan.cli import options
-from covscan.cli.help import GroupedCommand
-from covscan.config.settings import Settings
-
-DEFAULTS = Settings()
+from covscan.cli.options import judging, measuring, showing
+from covscan.cli.options.declaring import Chosen, command
 
 CODES = """\b
 Exit codes:
@@ -31,8 +28,17 @@ def main(context: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-@app.command(
-    cls=GroupedCommand,
+@command(
+    app,
+    measuring.CHECKPOINTS,
+    judging.GIVEN_REPORT,
+    judging.BASELINE_OUTPUT,
+    judging.FORCE,
+    *judging.COMPARED,
+    *measuring.SERIES,
+    *showing.SETTINGS_FILE,
+    showing.QUIET,
+    *showing.COLORS,
     short_help="Keep what a report says as the baseline.",
     epilog="""\b
 Examples:
@@ -40,105 +46,53 @@ Examples:
   covscan baseline write --model nets.py:build --data sample.npz \\
       -o ci/baseline.json runs/ckpt-*.pt""",
 )
-def write(
-    context: typer.Context,
-    checkpoints: options.Checkpoints = None,
-    report: options.GivenReport = None,
-    output: options.BaselineOutput = None,
-    force: options.Force = False,
-    measure: options.ComparedMeasures = None,
-    statistic: options.ComparedStatistics = None,
-    model: options.Model = None,
-    model_arg: options.ModelArguments = None,
-    trust: options.Trust = False,
-    data: options.Data = None,
-    target: options.Target = None,
-    mask: options.Mask = None,
-    samples: options.Samples = DEFAULTS.samples,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    seed: options.Seed = DEFAULTS.seed,
-    device: options.Device = DEFAULTS.device,
-    positions: options.Positions = str(DEFAULTS.positions),
-    sites: options.Sites = None,
-    exclude: options.Exclude = None,
-    train_batch_size: options.TrainBatchSize = None,
-    loss: options.Loss = None,
-    optimizer: options.Optimizer = None,
-    lr: options.LearningRate = None,
-    evidence: options.EvidenceTier = None,
-    trial_steps: options.TrialSteps = None,
-    train_samples: options.TrainSamples = DEFAULTS.train_samples,
-    config: options.ConfigPath = None,
-    no_config: options.NoConfig = False,
-    quiet: options.Quiet = False,
-    color: options.Color = "auto",
-    no_color: options.NoColor = False,
-) -> None:
+def write(chosen: Chosen) -> int:
     """Keep what a report says, or what is measured now, as the baseline that later reports are compared with."""
     from covscan.cli.baseline import write as run
-    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params, given(context)))
+    return run(chosen.words, chosen.given)
 
 
-@app.command(
-    cls=GroupedCommand,
+@command(
+    app,
+    measuring.CHECKPOINTS,
+    judging.GIVEN_REPORT,
+    judging.BASELINE_PATH,
+    judging.ACCEPT,
+    judging.ACCEPT_SITES,
+    *judging.COMPARED,
+    *judging.BORNE,
+    *measuring.SERIES,
+    *showing.SETTINGS_FILE,
+    *showing.TALK,
     short_help="Lower what improved; with --accept take the rest.",
     epilog="""\b
 Examples:
   covscan baseline update --report report.json
   covscan baseline update --report report.json --accept-site 'encoder.*'""",
 )
-def update(
-    context: typer.Context,
-    checkpoints: options.Checkpoints = None,
-    report: options.GivenReport = None,
-    baseline: options.BaselinePath = None,
-    accept: options.Accept = False,
-    accept_site: options.AcceptSites = None,
-    measure: options.ComparedMeasures = None,
-    statistic: options.ComparedStatistics = None,
-    relative: options.Relative = None,
-    absolute: options.Absolute = None,
-    model: options.Model = None,
-    model_arg: options.ModelArguments = None,
-    trust: options.Trust = False,
-    data: options.Data = None,
-    target: options.Target = None,
-    mask: options.Mask = None,
-    samples: options.Samples = DEFAULTS.samples,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    seed: options.Seed = DEFAULTS.seed,
-    device: options.Device = DEFAULTS.device,
-    positions: options.Positions = str(DEFAULTS.positions),
-    sites: options.Sites = None,
-    exclude: options.Exclude = None,
-    train_batch_size: options.TrainBatchSize = None,
-    loss: options.Loss = None,
-    optimizer: options.Optimizer = None,
-    lr: options.LearningRate = None,
-    evidence: options.EvidenceTier = None,
-    trial_steps: options.TrialSteps = None,
-    train_samples: options.TrainSamples = DEFAULTS.train_samples,
-    config: options.ConfigPath = None,
-    no_config: options.NoConfig = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    color: options.Color = "auto",
-    no_color: options.NoColor = False,
-) -> None:
+def update(chosen: Chosen) -> int:
     """Let the baseline follow: lower values that improved, drop sites that are gone, and nothing more.
 
     What got worse and what is new is taken with --accept alone.
     """
     from covscan.cli.baseline import update as run
-    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params, given(context)))
+    return run(chosen.words, chosen.given)
 
 
-@app.command(
-    cls=GroupedCommand,
+@command(
+    app,
+    measuring.CHECKPOINTS,
+    judging.GIVEN_REPORT,
+    judging.BASELINE_PATH,
+    judging.BASELINE_REVISION,
+    *judging.COMPARED,
+    *judging.BORNE,
+    *measuring.SERIES,
+    showing.PLAIN_FORMAT,
+    *showing.SETTINGS_FILE,
+    *showing.TALK,
     short_help="Say what got worse, better, new, gone.",
     epilog=f"""\b
 Examples:
@@ -148,46 +102,8 @@ Examples:
 
 {CODES}""",
 )
-def diff(
-    context: typer.Context,
-    checkpoints: options.Checkpoints = None,
-    report: options.GivenReport = None,
-    baseline: options.BaselinePath = None,
-    baseline_rev: options.BaselineRevision = None,
-    measure: options.ComparedMeasures = None,
-    statistic: options.ComparedStatistics = None,
-    relative: options.Relative = None,
-    absolute: options.Absolute = None,
-    model: options.Model = None,
-    model_arg: options.ModelArguments = None,
-    trust: options.Trust = False,
-    data: options.Data = None,
-    target: options.Target = None,
-    mask: options.Mask = None,
-    samples: options.Samples = DEFAULTS.samples,
-    batch_size: options.BatchSize = DEFAULTS.batch_size,
-    seed: options.Seed = DEFAULTS.seed,
-    device: options.Device = DEFAULTS.device,
-    positions: options.Positions = str(DEFAULTS.positions),
-    sites: options.Sites = None,
-    exclude: options.Exclude = None,
-    train_batch_size: options.TrainBatchSize = None,
-    loss: options.Loss = None,
-    optimizer: options.Optimizer = None,
-    lr: options.LearningRate = None,
-    evidence: options.EvidenceTier = None,
-    trial_steps: options.TrialSteps = None,
-    train_samples: options.TrainSamples = DEFAULTS.train_samples,
-    form: options.PlainFormat = "text",
-    config: options.ConfigPath = None,
-    no_config: options.NoConfig = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    color: options.Color = "auto",
-    no_color: options.NoColor = False,
-) -> None:
+def diff(chosen: Chosen) -> int:
     """Say what got worse than the baseline, better, new or gone, and by how much it may be."""
     from covscan.cli.baseline import diff as run
-    from covscan.cli.values import given
 
-    raise typer.Exit(run(context.params, given(context)))
+    return run(chosen.words, chosen.given)
