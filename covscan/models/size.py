@@ -1,19 +1,18 @@
-"""Whether a network that comes with its architecture fits into memory, before anything of it is loaded."""
+"""Whether an ONNX model fits into memory together with the files beside it, before any of it is run."""
 
 from covscan.memory import require
-from covscan.models.formats import TITLES, Saved
+from covscan.models.formats import Saved
 from covscan.models.series import Shelf
-
-_WHOLE = ("torchscript", "exported", "onnx")
-"""Formats whose files hold the network and nothing else; others may hold what an optimizer keeps, or are only mapped
-into a network that is built elsewhere (see ``room.py``)."""
 
 
 def check_size(shelf: Shelf) -> None:
-    """Raise UsageError, with the size it needs, where the largest checkpoint exceeds the memory that is free."""
-    if shelf.format in _WHOLE:
+    """Raise UsageError, with the size it needs, where the largest ONNX model exceeds the memory that is free.
+
+    Its external data are mapped, and then copied by ONNX Runtime. Readers of other formats look for themselves.
+    """
+    if shelf.format == "onnx":
         largest = max((entry.saved for entry in shelf.entries.values()), key=_on_disk)
-        require(_on_disk(largest), f"the network in {str(largest.path)!r} ({TITLES[shelf.format]})")
+        require(_on_disk(largest), repr(str(largest.path)))
 
 
 def _on_disk(saved: Saved) -> int:
