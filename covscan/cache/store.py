@@ -7,13 +7,16 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+import msgspec
 
 from covscan.errors import UsageError
 
+Value = TypeVar("Value")
 Kind = Literal["facts", "pair", "summary", "training"]
 KINDS: tuple[Kind, ...] = ("facts", "pair", "summary", "training")
 _MAGIC = b"covscan1"
@@ -71,6 +74,18 @@ class Store:
         with contextlib.suppress(OSError):  # somebody else may have removed it, or the folder is read-only
             os.utime(path)
         return bytes(content)
+
+    def decoded(self, kind: Kind, key: str, decode: Callable[[bytes], Value | None]) -> Value | None:
+        """The content as ``decode`` reads it, None where there is none.
+
+        Raises Broken, and drops the entry, where it is damaged or is no such thing.
+        """
+        content = self.get(kind, key)
+        try:
+            return None if content is None else decode(content)
+        except (msgspec.DecodeError, ValueError, KeyError) as error:
+            self.drop(kind, key)
+            raise Broken(str(error)) from error
 
     def put(self, kind: Kind, key: str, content: bytes) -> None:
         """Keep ``content``; what the folder cannot take is not kept."""

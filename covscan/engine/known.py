@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-import msgspec
-
 from covscan.cache import Broken, Kind, Store
 from covscan.capture.recorder import CheckpointSummary
 from covscan.config import Settings
@@ -81,10 +79,8 @@ class Known:
         if self._store is None or key is None:
             return None
         try:
-            content = self._store.get(kind, key)
-            found = None if content is None else decode(content)
-        except (Broken, msgspec.DecodeError, ValueError, KeyError) as error:
-            self._store.drop(kind, key)
+            found = self._store.decoded(kind, key, decode)
+        except Broken as error:
             self._progress.note(f"a damaged entry of the cache is measured again: {error}")
             return None
         self._complain()

@@ -69,10 +69,8 @@ class Kept:
 
     def _get(self, store: Store, key: str, kind: Any) -> Any:
         try:
-            content = store.get("training", key)
-            return None if content is None else msgspec.msgpack.decode(content, type=Spent[kind])
-        except (Broken, msgspec.DecodeError) as error:
-            store.drop("training", key)
+            return store.decoded("training", key, lambda content: msgspec.msgpack.decode(content, type=Spent[kind]))
+        except Broken as error:
             self._note(f"a damaged entry of the cache is trained again: {error}")
             return None
 

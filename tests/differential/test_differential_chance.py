@@ -24,7 +24,7 @@ GEOMETRY = ("linear_cka_distance", "effective_rank")
 SIGNED = {"effective_rank"}
 
 
-def row_groups(case, *sides):
+def row_groups(*sides):
     """Blocks with data on all sides, dealt into at most 16 groups in turn."""
     present = [set(each.block[np.isfinite(each.values).any(axis=1)].tolist()) for each in sides]
     blocks = sorted(set.intersection(*present))
@@ -46,14 +46,17 @@ def halves_of(case, groups, draws=16):
         yield set().union(*(groups[place] for place in chosen))
 
 
+def paired_rows(case):
+    """Rows that are finite on both sides, as they are kept, the block of each, and the groups of blocks."""
+    one, other = case.whole(case.first), case.whole(case.second)
+    return *finite_pair(case, narrow=True), one.block[finite_rows(one, other)], row_groups(one, other)
+
+
 @pytest.mark.parametrize("seed", range(0, CASES, 5))
 def test_intervals_of_what_compares_rows_are_its_jackknifes(seed):
     case = Case(seed)
     _, comparison = case.compared()
-    one, other = case.whole(case.first), case.whole(case.second)
-    groups = row_groups(case, one, other)
-    a, b = finite_pair(case, narrow=True)
-    block = one.block[finite_rows(one, other)]
+    a, b, block, groups = paired_rows(case)
     keeps = [np.ones(len(block), bool), *(~np.isin(block, list(group)) for group in groups)]
     least = min(keep.sum() for keep in keeps)
     measured = {
@@ -81,7 +84,7 @@ def test_noise_floors_of_what_compares_rows_are_those_of_the_same_halves(seed):
     case = Case(seed)
     side = case.whole(case.first)
     floors = noise_floors(Kept(case.summary(case.first)), case.seed)
-    groups = row_groups(case, side)
+    groups = row_groups(side)
     if len(groups) < 4:
         assert floors == {}
         return
@@ -104,10 +107,7 @@ def test_noise_floors_of_what_compares_rows_are_those_of_the_same_halves(seed):
 def test_the_floor_of_what_compares_sample_by_sample_is_its_spread_over_halves(seed):
     case = Case(seed)
     _, comparison = case.compared()
-    one, other = case.whole(case.first), case.whole(case.second)
-    groups = row_groups(case, one, other)
-    a, b = finite_pair(case, narrow=True)
-    block = one.block[finite_rows(one, other)]
+    a, b, block, groups = paired_rows(case)
     keeps = [np.isin(block, list(first)) for first in halves_of(case, groups)] if len(groups) >= 4 else []
     found = comparison.measures["linear_cka_distance"]
     if not keeps or min(keep.sum() for keep in keeps) < 4 or found.value is None:
