@@ -41,7 +41,10 @@ def read_tensor(tensor: onnx.TensorProto, folder: Path) -> Array:
 
 
 def map_tensor(tensor: onnx.TensorProto, folder: Path) -> Array | None:
-    """A read-only memory map of an external tensor; None where it is inline, empty or of a packed type."""
+    """An external tensor, as a read-only memory map; None where it is inline, empty or of a packed type.
+
+    It is read where the map would not start at a multiple of its type's size, since not every kernel takes that.
+    """
     if not is_external(tensor):
         return None
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
@@ -51,8 +54,13 @@ def map_tensor(tensor: onnx.TensorProto, folder: Path) -> Array | None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     path = folder / entries["location"]
     offset = int(entries.get("offset", 0))
-    mapped: Array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(size,))
-    return mapped.reshape(tuple(tensor.dims))
+    if offset % dtype.alignment:
+        found: Array = np.fromfile(path, dtype, size, offset=offset)
+        if len(found) < size:
+            raise ValueError(f"'{path.name}' ends before the numbers of tensor '{tensor.name}'")
+    else:
+        found = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(size,))
+    return found.reshape(tuple(tensor.dims))
 
 
 def constant_value(graph: Graph, name: str) -> Array:

@@ -22,12 +22,13 @@ class Chunk:
     """Part of a batch as one run of the graph takes it: ``batch`` from ``start``, run with ``rows`` samples.
 
     The rows behind ``batch.n`` repeat the last sample, because the graph takes no fewer; what it says of them is
-    cut off.
+    cut off. ``alone``: there is no other part.
     """
 
     batch: Batch
     start: int
     rows: int
+    alone: bool
 
 
 def cut(batch: Batch, size: int | None, *, fixed: bool, least: int = 1) -> Iterator[Chunk]:
@@ -35,7 +36,7 @@ def cut(batch: Batch, size: int | None, *, fixed: bool, least: int = 1) -> Itera
     step = size or max(batch.n, 1)
     for start in range(0, batch.n, step):
         part = pick(batch, np.arange(start, min(start + step, batch.n)))
-        yield Chunk(part, start, step if fixed else max(part.n, least))
+        yield Chunk(part, start, step if fixed else max(part.n, least), alone=part.n == batch.n)
 
 
 def fill(chunk: Chunk) -> Batch:

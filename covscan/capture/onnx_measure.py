@@ -60,7 +60,8 @@ class Measurement:
         replayed: dict[tuple[Site, str], _Parts] = defaultdict(list)
         # A lone sample runs twice where branches were decided: exporters write ``if size == 1`` into graphs.
         least = 2 if self._decisions else 1
-        for chunk in cut(batch, self._step, fixed=self._size is not None, least=least):
+        step = self._size or max(1, self._step // (1 + len(replays)))  # each gives as much again
+        for chunk in cut(batch, step, fixed=self._size is not None, least=least):
             self._chunk(chunk, replays, number, seen, replayed)
         for site in self._sites:
             self._recorder.record(site.key, joined(seen[site]), batch)

@@ -1,5 +1,6 @@
 """Rows out of the arrays that a run of an ONNX graph returns."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,11 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
         layout = site.layout
     if value.ndim <= max(layout.sample_axis, layout.channel_axis):
         raise UnreadableError(f"shape {value.shape} in a later batch")
-    return reader.array_rows(_trimmed(value, layout, chunk), layout)
+    rows = reader.array_rows(_trimmed(value, layout, chunk), layout)
+    if chunk.alone or not np.may_share_memory(rows.values, value):
+        return rows
+    # ONNX Runtime lets go of the values of a run together: one that is read whole would keep all until the batch ends.
+    return replace(rows, values=rows.values.copy())
 
 
 def joined(parts: list[tuple[int, Rows]]) -> Rows:

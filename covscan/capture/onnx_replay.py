@@ -71,7 +71,7 @@ class Replay:
         """What each call gives with the reference's weights, by the name of its output. Raises UsageError."""
         feeds = {f"feed:{name}": values[name] for name in self.feeds}
         if self._session is None:
-            self._session = open_session(self._model(feeds), self.path)
+            self._session = open_session(self._model(feeds), self.path, once=True)
         outputs = {pair.here.output: _made(place, pair.there.output) for place, pair in enumerate(self.pairs)}
         found = self._session.run(list(outputs.values()), feeds, where=where)
         return {name: found[inner] for name, inner in outputs.items()}

@@ -33,7 +33,7 @@ from covscan.surgery.onnx_nodes import Chain, normalize
 def insert_onnx(source: OnnxSource, samples: Samples, settings: Settings, request: Request) -> Outcome:
     """Put the normalization in, write the file, and compare it with the original. Raises UsageError."""
     checkpoint = source.series.checkpoints[0]
-    model = inline_functions(source.proto(checkpoint), checkpoint.path)
+    model = inline_functions(source.whole(checkpoint), checkpoint.path)
     beside = _data_files(checkpoint.path, request.output)
     first = next(iter(samples.batches()))
     found = study(model, checkpoint, first)

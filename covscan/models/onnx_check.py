@@ -102,17 +102,27 @@ def _check_tensor(path: Path, tensor: onnx.TensorProto) -> None:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except (KeyError, TypeError, ValueError) as error:
         raise _absurd(path, tensor, f"numbers of type {tensor.data_type}, which onnx does not know") from error
-    if uses_external_data(tensor):
+    written = _bytes_in_file(path, tensor)
+    if uses_external_data(tensor) and written is None:
         return
-    if tensor.HasField("raw_data"):
+    if written is not None:
         packed = dtype.name.lstrip("u").startswith(("int4", "int2", "float4"))
         needed = count * dtype.itemsize
-        if len(tensor.raw_data) != needed and not packed:
-            raise _absurd(path, tensor, f"{size_text(len(tensor.raw_data))}, where its shape needs {size_text(needed)}")
+        if written != needed and not packed:
+            raise _absurd(path, tensor, f"{size_text(written)}, where its shape needs {size_text(needed)}")
     elif count and not any(getattr(tensor, field) for field in _TYPED):
         raise _absurd(path, tensor, f"no numbers, where its shape needs {count:,}")
     elif count and tensor.data_type not in _PAIRS and max(len(getattr(tensor, field)) for field in _TYPED) > count:
         raise _absurd(path, tensor, f"more numbers than its shape, which needs {count:,}")
+
+
+def _bytes_in_file(path: Path, tensor: onnx.TensorProto) -> int | None:
+    """How many bytes of the model's own file are the tensor's numbers; None for others."""
+    if uses_external_data(tensor):
+        said = {entry.key: entry.value for entry in tensor.external_data}
+        length = said.get("length", "")
+        return int(length) if said.get("location") == path.name and length.isdecimal() else None
+    return len(tensor.raw_data) if tensor.HasField("raw_data") else None
 
 
 def _check_names(path: Path, model: onnx.ModelProto) -> None:

@@ -15,6 +15,7 @@ from covscan.memory import bounded, require
 from covscan.models.detection import truncated
 from covscan.models.formats import Saved
 from covscan.models.onnx_check import check_model, data_file, tensors_in
+from covscan.models.onnx_wire import without_numbers
 from covscan.models.series import Shelf, collect_first
 from covscan.models.steps import counters_in
 from covscan.models.types import Checkpoint
@@ -42,8 +43,15 @@ class OnnxFileSource:
         return ""
 
     def proto(self, checkpoint: Checkpoint) -> onnx.ModelProto:
-        """The graph of ``checkpoint`` without its external data, whose files exist. Raises UsageError."""
+        """The graph of ``checkpoint`` without its external data, whose files exist. Raises UsageError.
+
+        Large weights in the file itself are external data of that file.
+        """
         return _load(self._shelf.saved(checkpoint).path)
+
+    def whole(self, checkpoint: Checkpoint) -> onnx.ModelProto:
+        """``proto`` with the weights that lie in the file, to be written elsewhere. Raises UsageError."""
+        return _load(self._shelf.saved(checkpoint).path, whole=True)
 
 
 def open_onnx(settings: Settings, shelf: Shelf, notes: list[str]) -> OnnxFileSource:
@@ -79,8 +87,8 @@ def whole_model(saved: Saved) -> Saved:
     return dataclasses.replace(saved, files=(saved.path, *_external_files(saved.path, proto)))
 
 
-def _load(path: Path) -> onnx.ModelProto:
-    proto = _parse(path)
+def _load(path: Path, *, whole: bool = False) -> onnx.ModelProto:
+    proto = _parse(path, whole=whole)
     if not proto.graph.node:
         raise UsageError("unreadable-model", f"{str(path)!r} holds an ONNX graph without nodes")
     check_model(path, proto)
@@ -88,12 +96,14 @@ def _load(path: Path) -> onnx.ModelProto:
     return proto
 
 
-def _parse(path: Path) -> onnx.ModelProto:
+def _parse(path: Path, *, whole: bool = False) -> onnx.ModelProto:
+    """The model in ``path``; its large weights stay in the file unless ``whole``. Raises UsageError."""
     try:
         size = path.stat().st_size
         require(size, repr(str(path)), hint="use a machine with more memory, or keep the tensors in external data")
         with bounded(size, repr(str(path))):
-            proto = onnx.load_model(str(path), format="protobuf", load_external_data=False)
+            lean = None if whole else without_numbers(path)
+            proto = onnx.ModelProto.FromString(path.read_bytes() if lean is None else lean)
     except DecodeError as error:
         raise truncated(path, f"not valid ONNX protobuf ({error})") from error
     except OSError as error:
@@ -108,6 +118,7 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 
 def _external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
+    """The other files that hold tensors. Raises UsageError where one is missing or cut."""
     needed: dict[Path, tuple[int, str]] = {}
     for tensor in tensors_in(proto):
         if uses_external_data(tensor):
@@ -124,7 +135,7 @@ def _external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
             )
         if file.stat().st_size < end:
             raise truncated(file, f"tensor {name!r} of {path.name} ends at byte {end:,}")
-    return tuple(sorted(needed))
+    return tuple(sorted(file for file in needed if file != path))
 
 
 def _place(path: Path, tensor: onnx.TensorProto) -> tuple[str, int]:

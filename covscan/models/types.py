@@ -101,7 +101,14 @@ class OnnxSource(Protocol):
         ...
 
     def proto(self, checkpoint: Checkpoint) -> "onnx.ModelProto":
-        """The graph without its external data, checked; ``checkpoint.path`` is where external data is relative to."""
+        """The graph without its external data, checked; ``checkpoint.path`` is where external data is relative to.
+
+        Large weights in the file itself are external data of that file.
+        """
+        ...
+
+    def whole(self, checkpoint: Checkpoint) -> "onnx.ModelProto":
+        """``proto`` with the weights that lie in the file, to be written elsewhere."""
         ...
 
 

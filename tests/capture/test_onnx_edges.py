@@ -396,7 +396,7 @@ def _site(position="output", layout=None):
     ],
 )
 def test_values_that_cannot_be_read_say_why(value, which, reason):
-    chunk = Chunk(batch(normal(1, 4)), 0, 2)
+    chunk = Chunk(batch(normal(1, 4)), 0, 2, alone=True)
     with pytest.raises(UnreadableError) as caught:
         read_rows(value, which, chunk, Reader(chunk.batch, None, 0))
     assert str(caught.value).startswith(reason)
@@ -405,5 +405,5 @@ def test_values_that_cannot_be_read_say_why(value, which, reason):
 def test_arrays_that_cannot_be_written_to_are_read():
     value = normal(2, 4)
     value.flags.writeable = False
-    chunk = Chunk(batch(normal(2, 4)), 0, 2)
+    chunk = Chunk(batch(normal(2, 4)), 0, 2, alone=True)
     np.testing.assert_array_equal(read_rows(value, _site(), chunk, Reader(chunk.batch, None, 0)).values, value)

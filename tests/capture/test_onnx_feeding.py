@@ -1,10 +1,12 @@
 """How samples get into a graph: fixed batch sizes, ragged ends, several inputs, states, and what does not fit."""
 
+import weakref
+
 import numpy as np
 import pytest
 from onnx_testing import Recorded, Source, batch, checkpoint, everything, node, normal, run, save, site
 
-from covscan.capture import onnx_measure
+from covscan.capture import onnx_measure, onnx_session
 from covscan.capture.onnx_backend import OnnxBackend
 from covscan.capture.onnx_feeding import cut, fill, pick
 from covscan.capture.types import Layout, SiteKey
@@ -49,6 +51,30 @@ def test_the_cut_of_batches_does_not_change_what_is_read(tmp_path, monkeypatch):
         np.testing.assert_allclose(whole.values(name), small.values(name), rtol=1e-6, atol=1e-6)
     rows, _ = small.parts[SiteKey("h", "output")][0]
     assert rows.sample.tolist() == sorted(list(range(9)) * 6)
+
+
+def test_the_values_of_one_part_are_gone_before_the_next_part_runs(tmp_path, monkeypatch):
+    """ONNX Runtime lets go of what a run gave together, so that one value which somebody still reads keeps all."""
+    path, then = _linear(tmp_path / "m.onnx", ["N"]), checkpoint(_linear(tmp_path / "a.onnx", ["N"], seed=8))
+    runs, alive = [], []
+    ran = onnx_session._run
+
+    def watched(*given):
+        alive.append(sum(each() is not None for each in runs))
+        values = ran(*given)
+        runs.extend(weakref.ref(value.base) for value in values)
+        return values
+
+    monkeypatch.setattr(onnx_session, "_run", watched)
+    monkeypatch.setattr(onnx_measure, "MEMORY", 3 * 4 * (4 + 3 + 3))
+    found = run(path, [batch(normal(12, 4))], references=(then,))
+    # Two probing runs, then parts of one sample, where without a replay there would be three: each begins with
+    # nothing alive, and its replay with what it has just given.
+    here, replays = alive[2::2], alive[3::2]
+    assert len(here) == len(replays) == 12
+    assert not any(here)
+    assert all(replays)
+    assert len(found.seen.values("h")) == 12
 
 
 def test_a_graph_that_only_says_it_takes_any_batch_is_run_as_it_can(tmp_path):

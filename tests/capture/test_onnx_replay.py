@@ -231,7 +231,12 @@ def test_a_graph_is_probed_once_for_all_checkpoints_that_have_it(tmp_path, monke
 
     opened = []
     session = onnx_study.open_session
-    monkeypatch.setattr(onnx_study, "open_session", lambda *given: opened.append(given[1].stem) or session(*given))
+
+    def counted(*given, **named):
+        opened.append(given[1].stem)
+        return session(*given, **named)
+
+    monkeypatch.setattr(onnx_study, "open_session", counted)
     paths = [_net(tmp_path / f"step{number}.onnx", fc0=10 * number, norm=number) for number in range(3)]
     other = _net(tmp_path / "other.onnx", nodes=[node("Gemm", ["x", "w0", "b0"], ["y"], transB=1)])
     backend = OnnxBackend(Source(), everything())
@@ -239,7 +244,8 @@ def test_a_graph_is_probed_once_for_all_checkpoints_that_have_it(tmp_path, monke
         network = backend.plan(checkpoint(path), batch(normal(6, 4)))
         fresh = OnnxBackend(Source(), everything()).plan(checkpoint(path), batch(normal(6, 4)))
         assert network == fresh
-    # Each fresh back end probes once, the one for all three graphs of one structure and for the other one.
-    assert [opened.count(path.stem) for path in (*paths, other)] == [2, 2, 1, 2]
+    # Each fresh back end probes once, the one for all three graphs of one structure and for the other one: a session
+    # for types and one for shapes.
+    assert [opened.count(path.stem) for path in (*paths, other)] == [4, 4, 2, 4]
     backend.plan(checkpoint(paths[1]), batch(normal(7, 4, seed=8)))
     assert opened[-1] == "step1"  # other samples may have other shapes

@@ -8,8 +8,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from covscan.capture.onnx_session import _without_weights, open_session, tapped_model
+from covscan.capture.onnx_session import open_session, tapped_model
+from covscan.capture.onnx_weights import LentWeights
 from covscan.errors import UsageError
+from covscan.models.onnx_wire import without_numbers
 
 TYPES = {
     "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "float16": TensorProto.FLOAT16,
@@ -93,9 +95,10 @@ def _weighted(dtype=np.float32):
 def test_large_weights_are_not_written_again(tmp_path, dtype):
     model, weight = _weighted(dtype)
     before = model.SerializeToString()
-    lean, arrays = _without_weights(model, tmp_path)
-    assert list(arrays) == ["w"]
-    np.testing.assert_array_equal(arrays["w"], weight)
+    weights = LentWeights(model, tmp_path)
+    lean = weights.lean
+    assert list(weights._copied) == ["w"]
+    np.testing.assert_array_equal(weights._copied["w"], weight)
     assert len(lean.SerializeToString()) < len(before) - weight.nbytes + 100
     assert [tensor.name for tensor in lean.graph.initializer] == ["w", "sizes"]
     assert lean.graph.initializer[1] == model.graph.initializer[1]
@@ -114,3 +117,39 @@ def test_a_session_without_its_weights_computes_what_the_whole_model_does(tmp_pa
     given = open_session(model, tmp_path / "m.onnx", ["h"]).run(["h", "y"], fed, where="a test")
     for name, expected in zip(("h", "y"), whole, strict=True):
         np.testing.assert_array_equal(given[name], expected)
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("place", range(8))
+def test_weights_are_used_where_they_lie_in_the_file(tmp_path, place, once):
+    model, _ = _weighted()
+    model.producer_name = "p" * place  # by which the numbers start between two multiples of four, or at one
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    lean = onnx.ModelProto.FromString(without_numbers(path))
+    weights = LentWeights(lean, tmp_path)
+    offset = int({entry.key: entry.value for entry in lean.graph.initializer[0].external_data}["offset"])
+    assert list(weights._used) == (["w"] if offset % 4 else [])
+    assert not weights._copied
+    fed = {"x": np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)}
+    whole = onnxruntime.InferenceSession(tapped_model(model, ["h"]).SerializeToString()).run(["h", "y"], fed)
+    session = open_session(lean, path, ["h"], once=once)
+    del weights
+    gc.collect()
+    given = session.run(["h", "y"], fed, where="a test")
+    for name, expected in zip(("h", "y"), whole, strict=True):
+        np.testing.assert_allclose(given[name], expected, rtol=1e-6 if once else 0)
+
+
+def test_weights_of_a_model_behind_a_link_are_read(tmp_path):
+    model, _ = _weighted()
+    for name in ("blobs", "shown"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "blobs" / "1f").write_bytes(model.SerializeToString())
+    path = tmp_path / "shown" / "m.onnx"
+    path.symlink_to("../blobs/1f")
+    lean = onnx.ModelProto.FromString(without_numbers(path))
+    assert list(LentWeights(lean, path.parent)._copied) == ["w"]
+    fed = {"x": np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)}
+    whole = onnxruntime.InferenceSession(model.SerializeToString()).run(["y"], fed)
+    np.testing.assert_array_equal(open_session(lean, path).run(["y"], fed, where="a test")["y"], whole[0])
