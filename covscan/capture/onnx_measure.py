@@ -84,11 +84,16 @@ class Measurement:
         reader = Reader(chunk.batch, self._settings.positions, self._settings.seed)
         for site in tuple(self._sites):
             self._read(site, values[site.key.site], chunk, reader, seen[site])
+        read = {site.key.site: (site, seen[site][-1][1]) for site in self._sites if seen[site]}
         for replay in replays:
-            for name, value in replay.run(values, where).items():
-                known = next((each for each in self._sites if each.key.site == name), None)
-                if known is not None:
-                    self._read(known, value, chunk, reader, replayed[(known, replay.reference)])
+            for name, found in replay.run(values, read, where).items():
+                if name not in read:  # what could not be read in this batch is none of the sites any more
+                    continue
+                parts = replayed[(read[name][0], replay.reference)]
+                if isinstance(found, Rows):
+                    parts.append((chunk.start, found))
+                else:
+                    self._read(read[name][0], found, chunk, reader, parts)
 
     def _present(self, sites: Sequence[Site]) -> list[Site]:
         present = []

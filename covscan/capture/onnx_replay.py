@@ -10,7 +10,13 @@ import onnx
 from covscan.capture.onnx_constants import Array, constant_nodes, is_external, read_tensor
 from covscan.capture.onnx_graph import Graph
 from covscan.capture.onnx_parts import Call
+from covscan.capture.onnx_places import At, runs_at_places
 from covscan.capture.onnx_session import Session, open_session
+from covscan.capture.places import are_few, moved, where_read
+from covscan.capture.types import Rows, Site
+
+Replayed = Array | Rows
+"""All of an output, or what was worked out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +60,63 @@ def _same(one: onnx.TensorProto, folder: Path, two: onnx.TensorProto, other: Pat
 
 @dataclass(slots=True)
 class Replay:
-    """The calls whose weights differ at one reference, as one graph without edges between them."""
+    """The calls whose weights differ at one reference.
+
+    What can is worked out at the places that are read; the others are one graph without edges between them.
+    """
 
     reference: str
     graph: Graph
     path: Path
     pairs: Sequence[Pair]
     _session: Session | None = field(default=None, init=False)
+    _at: dict[str, At] = field(default_factory=dict, init=False)
+    _whole: list[Pair] = field(default_factory=list, init=False)
+    _begun: bool = field(default=False, init=False)
 
     @property
     def feeds(self) -> frozenset[str]:
         """Values of the current graph that the replay reads."""
         return frozenset(name for pair in self.pairs for name in pair.here.feeds)
 
-    def run(self, values: Mapping[str, Array], where: str) -> dict[str, Array]:
-        """What each call gives with the reference's weights, by the name of its output. Raises UsageError."""
-        feeds = {f"feed:{name}": values[name] for name in self.feeds}
+    def run(
+        self, values: Mapping[str, Array], read: Mapping[str, tuple[Site, Rows]], where: str
+    ) -> dict[str, Replayed]:
+        """What each call gives with the reference's weights, by the name of its output. Raises UsageError.
+
+        ``values`` are those of the current graph, of which ``read`` says what was read.
+        """
+        if not self._begun:
+            self._begin(values, read)
+        found: dict[str, Replayed] = dict(self._run_whole(values, where)) if self._whole else {}
+        for pair in self.pairs:
+            at, name = self._at.get(pair.here.output), pair.here.output
+            if at is not None and name in read:
+                site, rows = read[name]
+                value = moved(values[pair.here.feeds[0]], site.layout)
+                places = where_read(rows, values[name].shape, site.layout)
+                found[name] = Rows(at(value, places), rows.sample, rows.position)
+        return found
+
+    def _begin(self, values: Mapping[str, Array], read: Mapping[str, tuple[Site, Rows]]) -> None:
+        self._begun = True
+        for pair in self.pairs:
+            site, rows = read.get(pair.here.output, (None, None))
+            if site is None or rows is None:
+                continue
+            value, output = values[pair.here.feeds[0]], values[pair.here.output]
+            few = are_few(rows, output.shape, site.layout)
+            at = runs_at_places(self.graph, pair.there, site, value, output) if few else None
+            if at is not None:
+                self._at[pair.here.output] = at
+            else:
+                self._whole.append(pair)
+
+    def _run_whole(self, values: Mapping[str, Array], where: str) -> dict[str, Array]:
+        feeds = {f"feed:{name}": values[name] for pair in self._whole for name in pair.here.feeds}
         if self._session is None:
             self._session = open_session(self._model(feeds), self.path, once=True)
-        outputs = {pair.here.output: _made(place, pair.there.output) for place, pair in enumerate(self.pairs)}
+        outputs = {pair.here.output: _made(place, pair.there.output) for place, pair in enumerate(self._whole)}
         found = self._session.run(list(outputs.values()), feeds, where=where)
         return {name: found[inner] for name, inner in outputs.items()}
 
@@ -83,12 +127,12 @@ class Replay:
         ]
         nodes: dict[str, onnx.NodeProto] = {}
         tensors: dict[str, onnx.TensorProto] = {}
-        for place, pair in enumerate(self.pairs):
+        for place, pair in enumerate(self._whole):
             for name in pair.there.constants:
                 nodes |= {node.output[0]: node for node in constant_nodes(self.graph, name)}
                 tensors |= {root: _named(self.graph.leaves[root], root) for root in self.graph.roots(name)}
             nodes |= {node.output[0]: node for node in self._members(place, pair)}
-        outputs = [onnx.ValueInfoProto(name=_made(place, pair.there.output)) for place, pair in enumerate(self.pairs)]
+        outputs = [onnx.ValueInfoProto(name=_made(place, pair.there.output)) for place, pair in enumerate(self._whole)]
         body = onnx.helper.make_graph(list(nodes.values()), "replay", inputs, outputs, list(tensors.values()))
         model = onnx.helper.make_model(body, opset_imports=list(self.graph.model.opset_import))
         model.ir_version = self.graph.model.ir_version

@@ -83,7 +83,7 @@ class Replays:
         if not isinstance(value, torch.Tensor) or not isinstance(seen.output, torch.Tensor):
             return None
         found = output_at(seen.module, weights, value, seen.output, site.layout, seen.rows)
-        return None if found is None else Rows(found.numpy(), seen.rows.sample, seen.rows.position)
+        return None if found is None else Rows(found, seen.rows.sample, seen.rows.position)
 
     def _compare(
         self, model: "torch.nn.Module", network: Network, references: Sequence[Reference]
