@@ -15,6 +15,11 @@ _CHANNELS_SECOND = ("convolution", "conv", "batch_norm", "group_norm", "instance
 _CHANNELS_LAST = ("addmm", "linear", "layer_norm", "rms_norm", "embedding", "lstm", "gru", "rnn", "scaled_dot_product")
 _PRODUCTS = frozenset({"mm", "bmm", "baddbmm", "matmul"})
 _RESHAPES = frozenset({"view", "reshape", "unsafe_view", "expand", "as_strided", "clone"})
+_TELLING = frozenset(
+    {"local_scalar_dense", "equal", "is_nonzero", "nonzero", "nonzero_static", "masked_select", "repeat_interleave"}
+    | {"unique", "unique2", "unique_dim", "unique_consecutive"}
+)
+"""Operations by which Python, or a shape, comes to depend on numbers."""
 _DIVISIONS = frozenset({"split", "chunk", "unbind", "split_with_sizes"})
 
 _Tagged = tuple[tuple[int, ...], Layout]
@@ -24,12 +29,14 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is active, remembers a Layout for each tensor whose channel axis follows from how it was made.
 
     Layers set it, transpositions move it, and operations that keep the size of that axis keep it. Works for what runs
-    inside TorchScript as well, since its interpreter calls the same operators.
+    inside TorchScript as well, since its interpreter calls the same operators. ``decided`` says that something
+    looked at numbers, upon which other weights might run other operations.
     """
 
     def __init__(self, known: Provenance) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
+        self.decided = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -41,6 +48,7 @@ class ChannelFlow(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before = self._tagged(args)
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__.strip("_")
+        self.decided = self.decided or name in _TELLING
         for made in tensors_in(result):
             if made.is_nested:
                 break

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from covscan.capture.channel_flow import ChannelFlow
@@ -17,6 +17,7 @@ from covscan.capture.torch_tap import Tap
 from covscan.capture.types import Network, Norm, Recorder, Reference, Site, base_name
 from covscan.config import Settings
 from covscan.data.binding import Bound, bind_torch, take
+from covscan.data.structure import map_arrays
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.factory import factory_of
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 _BY_PLACE, _BY_NAME = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What was found of one module, which holds whatever its weights are, on samples of one form."""
+
+    model: "torch.nn.Module"
+    form: tuple[Any, ...]
+    network: Network
+    attention: tuple[Any, ...]
+
+
 class TorchBackend:
     """The Backend for modules that Python hooks can see into."""
 
@@ -38,6 +49,7 @@ class TorchBackend:
         self._device = pick_device(settings.device)
         self._attention: tuple[Any, ...] = ()
         self._opened: tuple[str, torch.nn.Module] | None = None
+        self._plan: _Plan | None = None
 
     @property
     def device(self) -> str:
@@ -52,16 +64,24 @@ class TorchBackend:
         return self._opened[1]
 
     def plan(self, checkpoint: Checkpoint, batch: Batch) -> Network:
-        """List what can be tapped, from one forward pass over a few samples. Raises UsageError."""
-        model = self._open(checkpoint)
+        """List what can be tapped, from one forward pass over a few samples. Raises UsageError.
+
+        The same module with other weights is not run again for it, unless something in it depends on numbers.
+        """
+        model, form = self._open(checkpoint), _form(batch)
+        if self._plan is not None and self._plan.model is model and self._plan.form == form:
+            self._attention = self._plan.attention
+            return self._plan.network
         try:
-            discovery = self._discover(model, take(batch, few_samples(batch)))
+            discovery, steady = self._discover(model, take(batch, few_samples(batch)))
         except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
-            discovery = self._discover(model, batch)
+            discovery, steady = self._discover(model, batch)
         self._attention = tuple(discovery.attention)
         bound = self._bind(model, batch)
-        network = discovery.network()
-        return replace(network, sites=self._located(model, network.sites), notes=bound.notes())
+        found = discovery.network()
+        network = replace(found, sites=self._located(model, found.sites), notes=bound.notes())
+        self._plan = _Plan(model, form, network, self._attention) if steady else None
+        return network
 
     def _located(self, model: "torch.nn.Module", sites: tuple[Site, ...]) -> tuple[Site, ...]:
         """The sites with the lines of the user's code that make them."""
@@ -71,7 +91,8 @@ class TorchBackend:
     def _bind(self, model: "torch.nn.Module", batch: Batch) -> Bound:
         return bind_torch(_signature(model), batch, self._device, _dtype(model))
 
-    def _discover(self, model: "torch.nn.Module", batch: Batch) -> Discovery:
+    def _discover(self, model: "torch.nn.Module", batch: Batch) -> tuple[Discovery, bool]:
+        """What is there, and whether it is whatever the numbers are."""
         known = Provenance()
         bound = self._bind(model, batch)
         given = tuple(tensors_in((bound.args, bound.kwargs)))
@@ -79,10 +100,10 @@ class TorchBackend:
         with left_as_found(model, self._device):
             # First without following channels: what is raised under a dispatch mode loses its message.
             first = self._forward(model, batch, self._settings.seed + 1)
-            with discovery.watching(), ChannelFlow(known):
+            with discovery.watching(), ChannelFlow(known) as flow:
                 second = self._run(model, batch, bound, self._settings.seed)
         discovery.repeatable = _equal(first, second)
-        return discovery
+        return discovery, not flow.decided
 
     def measure(
         self,
@@ -127,6 +148,15 @@ class TorchBackend:
     def weights(self, checkpoint: Checkpoint) -> "Mapping[str, torch.Tensor]":
         """Parameters and buffers by name."""
         return self._source.weights(checkpoint)
+
+
+def _form(batch: Batch) -> tuple[Any, ...]:
+    """Shapes and types of the samples, and what is no array."""
+
+    def form(array: Any) -> Any:
+        return (array.shape, str(array.dtype))
+
+    return (map_arrays(form, (batch.positional, batch.named)), batch.n, batch.mask is None)
 
 
 def _signature(model: "torch.nn.Module") -> inspect.Signature | None:

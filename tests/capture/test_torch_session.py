@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch_testing import capture
+from torch_testing import InMemory, capture
 
 from covscan.capture.layouts import UnknownLayoutError, infer_layout
 from covscan.capture.reading import Reader, UnreadableError
 from covscan.capture.tensors import Provenance, first_tensor, tensors_in
+from covscan.capture.torch_backend import TorchBackend
 from covscan.capture.torch_session import left_as_found, pick_device, reseed
 from covscan.capture.types import Layout, SiteKey
+from covscan.config import Settings
+from covscan.data import open_samples
+from covscan.data.binding import take
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 
@@ -303,3 +307,51 @@ def test_first_tensor_prefers_floating_matrices():
     assert first_tensor(ids) is ids
     assert first_tensor(None, 3) is None
     assert list(tensors_in({"a": (ids, [values])})) == [ids, values]
+
+
+class Choosing(nn.Module):
+    """Runs another layer where ``told`` says that its numbers are large."""
+
+    def __init__(self, told):
+        super().__init__()
+        self.first, self.other, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+        self.resting, self.told = nn.Linear(1, 1), told
+
+    def forward(self, x):
+        large = self.told(self.first.bias.detach())
+        return self.last(self.other(self.first(x)) if large else self.first(x))
+
+
+@pytest.mark.parametrize(
+    ("told", "plans"),
+    [
+        (lambda bias: False, 1),
+        (lambda bias: bias.abs().mean().item() > 10, 3),
+        (lambda bias: bool((bias > 10).any()), 3),
+        (lambda bias: len(torch.nonzero(bias > 10)), 3),
+        (lambda bias: not torch.equal(bias, bias.clamp(max=10)), 3),
+        (lambda bias: torch.masked_select(bias, bias > 10).numel(), 3),
+    ],
+)
+def test_a_network_is_looked_at_again_where_numbers_decide_what_runs(monkeypatch, told, plans):
+    model = Choosing(told)
+    wanted = Settings(data=ROWS.numpy(), positions=None, device="cpu")
+    backend = TorchBackend(InMemory(model), wanted)
+    (first,) = backend._source.series.checkpoints
+    batch = next(iter(open_samples(wanted).batches()))
+    looked, discover = [], TorchBackend._discover
+    monkeypatch.setattr(TorchBackend, "_discover", lambda *given: looked.append(1) or discover(*given))
+    small = backend.plan(first, batch)
+    assert backend.plan(first, batch) == small
+    with torch.no_grad():
+        model.first.bias.fill_(20)
+    large = backend.plan(first, batch)
+    assert len(looked) == plans
+    assert set(small.never_fired) == {"resting", "other"}
+    assert set(large.never_fired) == ({"resting", "other"} if plans == 1 else {"resting"})
+    backend.plan(first, take(batch, 3))
+    assert len(looked) == plans + 1  # samples of another form
+    backend._source._modules["c0"] = copy.deepcopy(model)
+    backend._opened = None
+    backend.plan(first, take(batch, 3))
+    assert len(looked) == plans + 2  # another network
