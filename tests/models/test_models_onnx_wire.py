@@ -83,7 +83,9 @@ def test_numbers_that_lie_elsewhere_already_are_left_there(tmp_path):
     assert onnx.ModelProto.FromString(without_numbers(tmp_path / "a.onnx")) == model
 
 
-@pytest.mark.parametrize("unusual", ["two graphs", "two numbers", "a group", "an endless number"])
+@pytest.mark.parametrize(
+    "unusual", ["two graphs", "two numbers", "a group", "an endless number", "a number in a longer way"]
+)
 def test_what_exporters_do_not_write_is_left_to_the_parser(tmp_path, unusual):
     one, other = _model([_weight("a")]).SerializeToString(), _model([_weight("b")]).SerializeToString()
     twice = _weight("a").SerializeToString() + TensorProto(raw_data=bytes(4 * LARGE)).SerializeToString()
@@ -96,6 +98,7 @@ def test_what_exporters_do_not_write_is_left_to_the_parser(tmp_path, unusual):
         assert list(found.graph.initializer) == list(merged.graph.initializer)
         return
     path.write_bytes({"two graphs": one + other, "a group": one + b"\xa3\x06\xa4\x06",
+                      "a number in a longer way": one + b"\xa0\x06\x80\x00",
                       "an endless number": one + b"\xa0\x06" + b"\x80" * 12}[unusual])  # fmt: skip
     assert without_numbers(path) is None
     if unusual == "two graphs":
@@ -122,3 +125,22 @@ def test_a_name_that_is_no_text_is_left_to_the_parser(tmp_path):
     path.write_bytes(model.SerializeToString())
     assert without_numbers(path) is None
     assert _parse(path) == model
+
+
+def test_files_of_very_many_fields_are_left_to_the_parser(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_wire, "_MOST_FIELDS", 40)
+    path = tmp_path / "a.onnx"
+    for kind, nodes in (("few", 20), ("many", 60)):
+        model = _model([_weight()])
+        model.graph.node.extend(helper.make_node("Identity", ["x"], [f"n{number}"]) for number in range(nodes))
+        path.write_bytes(model.SerializeToString())
+        assert (without_numbers(path) is None) is (kind == "many")
+
+
+def test_a_tensor_of_very_many_fields_is_read_with_its_numbers(tmp_path):
+    """Numbers one by one, as no exporter writes them since protobuf packs them."""
+    tensor = _weight().SerializeToString() + b"\x08\x00" * 40
+    graph = b"".join(onnx_wire._message(5, [tensor]))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(onnx.ModelProto(ir_version=8).SerializeToString() + b"".join(onnx_wire._message(7, [graph])))
+    assert without_numbers(path) == path.read_bytes()
