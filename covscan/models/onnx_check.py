@@ -1,6 +1,7 @@
 """What an ONNX file must keep to before anybody follows its edges or the places that it names."""
 
 import math
+import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -39,13 +40,15 @@ def data_file(path: Path, location: str, name: str) -> Path:
 
     Raises UsageError where it lies outside of the model's folder: whoever made the model would choose which of the
     user's files is read. Links are followed first, and those of a model hub's cache lead both files into one folder.
+    Links in a circle lead nowhere and stay where they are: no file is there.
     """
     file = path.parent / location
     folders = (path.parent.resolve(), path.resolve().parent)
     try:
         plain = not Path(location).is_absolute() and ".." not in Path(location).parts
-        inside = plain and any(file.resolve().is_relative_to(folder) for folder in folders)
-    except (OSError, ValueError, RuntimeError):  # a name that is none, or links in a circle
+        led_to = Path(os.path.realpath(file))  # Path.resolve raises at circles before Python 3.13
+        inside = plain and any(led_to.is_relative_to(folder) for folder in folders)
+    except (OSError, ValueError):  # a name that is none
         inside = False
     if not inside:
         raise UsageError(

@@ -1,5 +1,6 @@
 """The published JSON Schema of the report."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ def schema() -> dict[str, Any]:
     changed within a major version.
     """
     (_root,), components = msgspec.json.schema_components([Report], ref_template=REFERENCE)
+    for component in components.values():
+        if "description" in component:
+            component["description"] = inspect.cleandoc(component["description"])  # Python 3.13 does so by itself
     root = components.pop("Report")
     return {
         "$schema": DIALECT,

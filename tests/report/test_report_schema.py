@@ -103,6 +103,10 @@ def test_the_package_ships_the_schema_that_it_follows():
     assert json.loads(SHIPPED.read_text(encoding="utf-8")) == schema()
 
 
+def test_descriptions_do_not_hang_on_how_this_python_keeps_docstrings():
+    assert "\n  " not in "".join(each.get("description", "") for each in schema()["$defs"].values())
+
+
 EARLIER = Path(__file__).parent / "report-1.0.json"
 
 
