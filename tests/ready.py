@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ def become(words: list[str], folder: str, environment: dict[str, str], streams: 
         runpy.run_module(what, run_name="__main__", alter_sys=True)
     else:
         sys.path[0] = ""
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), vars(main))
 
 
 def serve(requests: Iterable[str]) -> None:

@@ -118,13 +118,13 @@ def test_other_settings_are_trained(run, trainings, change):
 
 
 def test_a_damaged_entry_is_trained_again_with_a_note(run, trainings, tmp_path):
-    first, _, _ = trained(run, trainings)
-    paths = list((tmp_path / "cache").rglob("*.training"))
+    first, whole, _ = trained(run, trainings)
+    paths = sorted((tmp_path / "cache").rglob("*.training"))[::5]
     for path in paths:
         path.write_bytes(path.read_bytes()[:-3])
     again, ran, said = trained(run, trainings)
     assert again == first
-    assert ran > 10
+    assert len(paths) / 2 < ran <= len(paths) < whole / 2  # those alone, of which a few are steps of the probe
     assert len([each for each in said if "damaged entry" in each]) == len(paths)
 
 
