@@ -1,13 +1,16 @@
 """What tests of every package share."""
 
+import compileall
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from ready import Ready
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,12 +28,27 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile covscan once: where PYTHONDONTWRITEBYTECODE is set every process would do it again, for 0.3 s."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(ROOT / "covscan", quiet=2)
+
+
 @pytest.fixture(scope="session")
-def run_covscan() -> Callable[..., subprocess.CompletedProcess[str]]:
+def ready() -> Iterator[Ready]:
+    """Processes that need not import torch: ``ready.run("-c", CODE, cwd=)``."""
+    server = Ready()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def run_covscan(ready: Ready) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a process of its own: ``run_covscan("analyze", ..., cwd=, env=)``.
 
     It runs in the project's folder unless ``cwd`` says otherwise. ``env`` is added to the environment, from
-    which all that steers colour and width is taken. Output and errors come back apart, as text.
+    which all that steers colour and width is taken. Output and errors come back apart, as text. ``fresh`` asks for
+    an interpreter of its own, with string hashes of its own.
     """
 
     def run(
@@ -38,19 +56,23 @@ def run_covscan() -> Callable[..., subprocess.CompletedProcess[str]]:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 120,
+        fresh: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         steering = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM"}
         kept = {name: value for name, value in os.environ.items() if name not in steering}
+        around: dict[str, Any] = {"cwd": cwd or ROOT, "env": {**kept, **(env or {})}, "timeout": timeout}
+        command = ["-m", "covscan", *map(str, arguments)]
+        if not fresh:
+            return ready.run(*command, **around)
+        around["env"]["PYTHONIOENCODING"] = "utf-8"
         return subprocess.run(
-            [sys.executable, "-m", "covscan", *map(str, arguments)],
-            cwd=cwd or ROOT,
-            env={**kept, "PYTHONIOENCODING": "utf-8", **(env or {})},
+            [sys.executable, *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=timeout,
             check=False,
+            **around,
         )
 
     return run

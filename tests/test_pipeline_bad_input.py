@@ -399,22 +399,12 @@ def test_a_reader_that_goes_away_leaves_the_exit_code_and_the_file(project):
     assert read(project / "r.json").coverage.measured
 
 
-def test_an_interrupt_while_measuring_leaves_nothing(project):
+def test_an_interrupt_while_measuring_leaves_nothing(ready, project):
     words = ["--model", "nets.py:build", "--data", "nets.py:slow", "step-1.pt", "-o", "json=r.json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "covscan", "analyze", *words],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    )
-    while "reading" not in process.stderr.readline():
-        assert process.poll() is None
+    process = ready.start("-m", "covscan", "analyze", *words, cwd=project)
+    process.until("reading")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert "Traceback" not in err
+    done = process.wait(60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr
     assert not list(project.glob("*r.json*"))

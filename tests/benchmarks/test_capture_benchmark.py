@@ -1,8 +1,5 @@
 """The benchmark of capture drives covscan as it is; in a process of its own, since its modules have everyday names."""
 
-import subprocess
-import sys
-
 SCRIPT = """
 import sys
 sys.path.insert(0, "benchmarks")
@@ -18,7 +15,7 @@ print(len(bench.network.measured()))
 """
 
 
-def test_a_small_network_is_captured_and_replayed(root):
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, check=False)
+def test_a_small_network_is_captured_and_replayed(root, ready):
+    done = ready.run("-c", SCRIPT, cwd=root)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3

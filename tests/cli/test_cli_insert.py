@@ -1,8 +1,6 @@
 """``covscan insert``: its options, what it says, and what it writes or leaves alone."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -175,14 +173,14 @@ def test_onnx(covscan, conv_net, tmp_path, monkeypatch):
     assert "BatchNormalization" in found[1]
 
 
-def test_as_a_process(run_covscan, here):
+def test_as_a_process(run_covscan, ready, here):
     done = run_covscan(*BASE, *PLACE, cwd=here)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("BatchNorm1d behind 0\n")
     script = (
         "import torch, out; m = out.build(); m.load_state_dict(torch.load('out.pt', weights_only=True)); print(m[0])"
     )
-    alone = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True)
+    alone = ready.run("-c", script, cwd=here)
     assert "BatchNorm1d(8" in alone.stdout
     analysed = run_covscan("analyze", "--model", "out.py:build", "--data", "x.npz", "-f", "json", "out.pt", cwd=here)
     assert analysed.returncode == 0, analysed.stderr

@@ -245,11 +245,11 @@ np.savez("x.npz", x=np.random.default_rng(0).normal(size=(64, 4)).astype("float3
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, ready):
     """A user's folder: a factory that prints, two checkpoints and some data."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "nets.py").write_text(NET)
-    subprocess.run([sys.executable, "-c", MAKE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    ready.run("-c", MAKE, cwd=folder).check_returncode()
     return folder
 
 

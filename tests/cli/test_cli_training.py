@@ -1,8 +1,6 @@
 """``analyze --loss`` and ``prove``: what they need, what they say, and how they end."""
 
 import json
-import subprocess
-import sys
 
 import jsonschema
 import pytest
@@ -48,11 +46,11 @@ SHORT = ("--seeds", "2", "--steps", "5", "--rates", "3")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, ready):
     """A deep narrow network that loses its signal, two checkpoints, labelled samples."""
     folder = tmp_path_factory.mktemp("training")
     (folder / "nets.py").write_text(NETS)
-    subprocess.run([sys.executable, "-c", MAKE], cwd=folder, check=True, capture_output=True)
+    ready.run("-c", MAKE, cwd=folder).check_returncode()
     return folder
 
 
@@ -79,7 +77,8 @@ def twice(project, run_covscan):
         "5600",
     )
     return [
-        run_covscan(*words, "-f", "json", "-o", f"text={project}/{name}.txt", cwd=project) for name in ("one", "two")
+        run_covscan(*words, "-f", "json", "-o", f"text={project}/{name}.txt", cwd=project, fresh=name == "two")
+        for name in ("one", "two")
     ]
 
 

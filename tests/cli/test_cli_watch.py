@@ -260,38 +260,36 @@ def test_quiet_keeps_the_report_and_the_errors(watch, made, tmp_path):
     assert "covscan" in out
 
 
-def process(words, runs, *more, **streams):
-    return subprocess.Popen(
-        [sys.executable, "-m", "covscan", "watch", *words, *QUICK, *more, str(runs)],
-        stdin=subprocess.DEVNULL,
-        text="stdout" not in streams,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams),
-    )
+@pytest.fixture
+def started(ready, root):
+    """A watch in a process of its own that can be interrupted."""
+
+    def start(words, runs, *more):
+        return ready.start("-m", "covscan", "watch", *words, *QUICK, *more, runs, cwd=root)
+
+    return start
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_interrupt_ends_with_the_report(words, made, tmp_path, number):
+def test_the_first_interrupt_ends_with_the_report(started, words, made, tmp_path, number):
     for step in (0, 10):
         shutil.copy(made / f"step-{step}.pt", tmp_path)
-    running = process(words, tmp_path, "--fail-on", "info")
-    while "step-10" not in running.stderr.readline():
-        assert running.poll() is None
+    running = started(words, tmp_path, "--fail-on", "info")
+    running.until("step-10")
     running.send_signal(number)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 1, err
-    assert "Shift since step 0" in out
-    assert "Traceback" not in err
+    done = running.wait(60)
+    assert done.returncode == 1, done.stderr
+    assert "Shift since step 0" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
-def test_an_interrupt_before_anything_was_measured_is_inconclusive(words, tmp_path):
-    running = process(words, tmp_path / "none")
-    while "waiting" not in running.stderr.readline():
-        assert running.poll() is None
+def test_an_interrupt_before_anything_was_measured_is_inconclusive(started, words, tmp_path):
+    running = started(words, tmp_path / "none")
+    running.until("waiting")
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert (running.returncode, out) == (4, "")
-    assert "error[nothing-measured]" in err
+    done = running.wait(60)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "error[nothing-measured]" in done.stderr
 
 
 SLOW = """
@@ -307,34 +305,33 @@ def build():
 """
 
 
-def slow_run(made, tmp_path):
+@pytest.fixture
+def slow_run(started, made, tmp_path):
+    """A watch in the middle of its first measurement."""
     (tmp_path / "slow.py").write_text(SLOW)
     runs = tmp_path / "runs"
     runs.mkdir()
     torch.save(nn.Sequential(nn.Linear(6, 3)).state_dict(), runs / "step-0.pt")
     words = ["--model", f"{tmp_path}/slow.py:build", "--data", f"{made}/x.npz", "--no-config", "--batch-size", "1"]
-    running = process(words, runs, "-o", f"json={tmp_path}/r.json")
-    while "forward" not in running.stderr.readline():
-        assert running.poll() is None
+    running = started(words, runs, "-o", f"json={tmp_path}/r.json")
+    running.until("forward")
     return running
 
 
-def test_an_interrupt_stops_a_measurement_between_two_batches(made, tmp_path):
-    running = slow_run(made, tmp_path)
+def test_an_interrupt_stops_a_measurement_between_two_batches(slow_run):
     began = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
-    assert running.returncode == 4, err
+    slow_run.send_signal(signal.SIGINT)
+    done = slow_run.wait(60)
+    assert done.returncode == 4, done.stderr
     assert time.monotonic() - began < 15  # all 64 batches would take 25
 
 
-def test_the_second_interrupt_interrupts(made, tmp_path):
-    running = slow_run(made, tmp_path)
-    running.send_signal(signal.SIGINT)
-    running.send_signal(signal.SIGTERM)
-    _, err = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert err.rstrip().endswith("interrupted")
+def test_the_second_interrupt_interrupts(slow_run, tmp_path):
+    slow_run.send_signal(signal.SIGINT)
+    slow_run.send_signal(signal.SIGTERM)
+    done = slow_run.wait(60)
+    assert done.returncode == 130
+    assert done.stderr.rstrip().endswith("interrupted")
     assert not (tmp_path / "r.json").exists()
 
 
@@ -345,8 +342,9 @@ def test_a_terminal_gets_a_table_that_makes_way_for_the_report(words, made, tmp_
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
-    running = process(
-        words, tmp_path, "--idle", "1", stdout=follower, stderr=follower,
+    running = subprocess.Popen(
+        [sys.executable, "-m", "covscan", "watch", *words, *QUICK, "--idle", "1", tmp_path],
+        stdin=subprocess.DEVNULL, stdout=follower, stderr=follower,
         env={**environment, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     os.close(follower)

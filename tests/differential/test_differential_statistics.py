@@ -33,10 +33,15 @@ ROWS = {"kurtosis", *(f"p{q}" for q in plain.QUANTILES)}
 DIRECTIONS = {"effective_rank", "participation_ratio", "conditioning", "cross_sample_cosine"}
 
 
-@pytest.mark.parametrize("seed", range(CASES))
-def test_every_statistic_is_that_of_the_whole_activations(seed):
-    case = Case(seed)
-    facts, _ = case.compared()
+@pytest.fixture(scope="module", params=range(CASES))
+def measured(request):
+    """A case, its facts and its comparison, for every test that looks at them."""
+    case = Case(request.param)
+    return case, *case.compared()
+
+
+def test_every_statistic_is_that_of_the_whole_activations(measured):
+    case, facts, _ = measured
     whole, narrow = case.whole(case.second), case.whole(case.second, narrow=True)
     of_rows = plain.described(narrow, rectified=case.rectified, bounds=case.bounds)
     truth = plain.described(whole, rectified=case.rectified, bounds=case.bounds)
@@ -70,10 +75,8 @@ def test_every_statistic_is_that_of_the_whole_activations(seed):
             close(found, value, relative=of_variance, absolute=slack, what=name)
 
 
-@pytest.mark.parametrize("seed", range(CASES))
-def test_every_measure_is_that_of_the_whole_activations(seed):
-    case = Case(seed)
-    _, comparison = case.compared()
+def test_every_measure_is_that_of_the_whole_activations(measured):
+    case, _, comparison = measured
     found = {name: result.value for name, result in comparison.measures.items()}
     relative = 1e-7 if case.dtype == "float64" else 2e-4
     one, other = case.whole(case.first), case.whole(case.second)

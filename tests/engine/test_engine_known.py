@@ -1,8 +1,5 @@
 """What was measured before is not measured again, and nothing else is taken for it."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import msgspec
@@ -145,27 +142,23 @@ def test_other_weights_and_other_data_are_measured(run, captures, tmp_path):
     assert len(ran) == 4
 
 
-def analyzed(folder, *arguments):
-    """What the command line said on standard error, run in ``folder`` with its cache."""
-    environment = {**os.environ, "COVSCAN_CACHE_DIR": str(folder / "cache"), "COVSCAN_CACHE_SIZE": "1G"}
-    command = [sys.executable, "-m", "covscan", "analyze", "--model", "nets_known.py:build", "--data", "x.npz"]
-    checkpoints = [f"step-{step}.pt" for step in range(4)]
-    done = subprocess.run(
-        [*command, *arguments, *checkpoints], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+def test_other_code_behind_the_same_weights_is_measured(run, run_covscan, tmp_path):
+    def analyzed(*arguments):
+        """What the command line says on standard error, run in the folder with its cache."""
+        checkpoints = [f"step-{step}.pt" for step in range(4)]
+        named = ("--model", "nets_known.py:build", "--data", "x.npz")
+        done = run_covscan("analyze", *named, *arguments, *checkpoints, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
 
-
-def test_other_code_behind_the_same_weights_is_measured(run, tmp_path):
-    assert "were measured before" not in analyzed(tmp_path)
-    assert "4 of 4 were measured before" in analyzed(tmp_path)
-    assert "were measured before" not in analyzed(tmp_path, "--no-cache")
+    assert "were measured before" not in analyzed()
+    assert "4 of 4 were measured before" in analyzed()
+    assert "were measured before" not in analyzed("--no-cache")
     source = tmp_path / "nets_known.py"
     source.write_text(FACTORY.replace("leaky_relu(self.fc1(x), self.slope)", "silu(self.fc1(x))"))
-    assert "were measured before" not in analyzed(tmp_path)
+    assert "were measured before" not in analyzed()
     source.write_text(FACTORY)
-    assert "4 of 4 were measured before" in analyzed(tmp_path)
+    assert "4 of 4 were measured before" in analyzed()
 
 
 @pytest.mark.parametrize("kind", ["facts", "pair", "summary"])

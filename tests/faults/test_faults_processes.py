@@ -1,5 +1,6 @@
 """Measuring processes that die, hang or are told off: this one goes on alone, and the report is the same."""
 
+import time
 from dataclasses import replace
 
 import msgspec
@@ -11,10 +12,11 @@ from covscan.config.progress import Silent
 from covscan.pipeline import analyze
 
 BADLY = """
-import multiprocessing, os, signal, time
+import multiprocessing, os, pathlib, signal, time
 if multiprocessing.parent_process() is not None:
     {act}
 """
+HUNG = "pathlib.Path(__file__).with_name(f'hung-{os.getpid()}').touch()"
 HANGS = {
     "sleeps": "time.sleep(1000)",
     "stands still": "os.kill(os.getpid(), signal.SIGSTOP)",
@@ -36,9 +38,18 @@ def measured(settings, jobs):
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr(parallel, "_PATIENCE", 6.0)
-    monkeypatch.setattr(parallel, "_SLOWER", 1.0)
+def impatient(monkeypatch, runs):
+    """Patience of a second, which begins once both processes hang: how long it takes to get there is not tested."""
+    watch = parallel._Waiting._watch
+
+    def watched(waiting):
+        if len(list(runs.folder.glob("hung-*"))) < 2:
+            waiting._since = time.monotonic()
+        watch(waiting)
+
+    monkeypatch.setattr(parallel._Waiting, "_watch", watched)
+    monkeypatch.setattr(parallel, "_PATIENCE", 1.0)
+    monkeypatch.setattr(parallel, "_SLOWER", 0.1)
     monkeypatch.setattr(parallel, "_LOOK", 0.1)
     monkeypatch.setattr(parallel, "_FAREWELL", 0.5)
 
@@ -46,9 +57,9 @@ def impatient(monkeypatch):
 @pytest.mark.parametrize("how", HANGS)
 def test_processes_that_hang_leave_their_work_to_this_one(runs, settings, impatient, how):
     alone, _ = measured(settings, 1)
-    (runs.folder / "nets_faults.py").write_text(FACTORY + BADLY.format(act=HANGS[how]))
+    (runs.folder / "nets_faults.py").write_text(FACTORY + BADLY.format(act=f"{HUNG}; {HANGS[how]}"))
     together, said = measured(settings, 2)
-    assert [note for note in said if "done nothing for 6 s; this process goes on alone" in note], said
+    assert [note for note in said if "done nothing for 1 s; this process goes on alone" in note], said
     assert together == alone
     assert runs.processes() == []
     assert runs.leftovers() == []
@@ -56,7 +67,7 @@ def test_processes_that_hang_leave_their_work_to_this_one(runs, settings, impati
 
 def test_a_process_that_hangs_while_it_measures_is_noticed(runs, settings, impatient):
     alone, _ = measured(settings, 1)
-    hangs = "lambda self, x: time.sleep(1000) if torch.initial_seed() == 32 else measure(self, x)"
+    hangs = f"lambda self, x: ({HUNG}, time.sleep(1000)) if torch.initial_seed() == 32 else measure(self, x)"
     act = f"measure = Net.forward\n    Net.forward = {hangs}"  # the seed of the second batch
     (runs.folder / "nets_faults.py").write_text(FACTORY + BADLY.format(act=act))
     together, said = measured(settings, 2)

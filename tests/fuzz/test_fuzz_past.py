@@ -36,7 +36,10 @@ def test_past_findings(file):
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds_are_valid(name):
-    for content in TARGETS[name].seeds():
+    seeds = TARGETS[name].seeds()
+    if name == "report":  # each of them is drawn in every format by tests of its own, which takes a second or two
+        seeds = sorted(seeds, key=len)[:2]
+    for content in seeds:
         error = outcome(name, content)
         assert error is None or (name == "torch-module" and error.code == "missing-factory")
 

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
 import sys
 import warnings
 from collections import OrderedDict
@@ -233,7 +232,7 @@ class TestTied:
 
 
 class TestFormats:
-    def test_memory_is_mapped(self, bench):
+    def test_memory_is_mapped(self, bench, ready):
         path = bench.save("one.pt", {"w": torch.zeros(1 << 20)})
         code = (
             "import sys, resource, torch\nfrom pathlib import Path\n"
@@ -241,7 +240,7 @@ class TestFormats:
             "p = Path(sys.argv[1])\nt = read_torch(Saved(p, 'torch', (p,), (p,)))['w']\n"
             "maps = open('/proc/self/maps').read()\nassert str(p) in maps, maps\n"
         )
-        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+        ready.run("-c", code, path, cwd=bench.folder).check_returncode()
 
     def test_the_format_before_zip_archives(self, bench):
         path = bench.save("old.pth", bench.state(0), _use_new_zipfile_serialization=False)
@@ -435,10 +434,10 @@ class TestTrust:
             for checkpoint, module in zip(source.series.checkpoints, modules, strict=True):
                 assert torch.equal(source.module(checkpoint).weight, module.weight)
 
-    def test_a_class_that_cannot_be_imported(self, bench):
+    def test_a_class_that_cannot_be_imported(self, bench, ready):
         bench.folder.joinpath("gone.py").write_text("from torch import nn\nclass Gone(nn.Linear): pass\n")
         code = "import gone, torch; torch.save(gone.Gone(2, 2), 'one.pt')"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=bench.folder)
+        ready.run("-c", code, cwd=bench.folder).check_returncode()
         source = bench.open("one.pt", model=None, trust=True)
         assert type(source.module(source.series.checkpoints[0])).__name__ == "Gone"
         del sys.modules["gone"]

@@ -1,7 +1,5 @@
 """What was trained before is not trained again, and nothing else is taken for it."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import msgspec
@@ -120,13 +118,13 @@ def test_other_settings_are_trained(run, trainings, change):
 
 
 def test_a_damaged_entry_is_trained_again_with_a_note(run, trainings, tmp_path):
-    first, _, _ = trained(run, trainings)
-    paths = list((tmp_path / "cache").rglob("*.training"))
+    first, whole, _ = trained(run, trainings)
+    paths = sorted((tmp_path / "cache").rglob("*.training"))[::5]
     for path in paths:
         path.write_bytes(path.read_bytes()[:-3])
     again, ran, said = trained(run, trainings)
     assert again == first
-    assert ran > 10
+    assert len(paths) / 2 < ran <= len(paths) < whole / 2  # those alone, of which a few are steps of the probe
     assert len([each for each in said if "damaged entry" in each]) == len(paths)
 
 
@@ -145,25 +143,30 @@ def test_a_proof_takes_the_arms_and_seeds_that_were_run(run, trainings):
     assert ran.count(2) > ran.count(0)
 
 
-def said(folder, command, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "covscan", command, "--model", "nets_kept.py:build", "--data", "xy.npz", "--target", "y",
-         *arguments, "step-0.pt", "step-1.pt"], cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode < 2, done.stderr
-    return done.stderr
+@pytest.fixture
+def said(run, run_covscan, tmp_path):
+    """What a command says on standard error, run in the folder with its cache."""
+
+    def call(command, *arguments):
+        data = ("--data", "xy.npz", "--target", "y")
+        checkpoints = ("step-0.pt", "step-1.pt")
+        done = run_covscan(command, "--model", "nets_kept.py:build", *data, *arguments, *checkpoints, cwd=tmp_path)
+        assert done.returncode < 2, done.stderr
+        return done.stderr
+
+    return call
 
 
-def test_a_loss_with_a_module_of_its_own_leaves_the_summaries_known(run, tmp_path):
+def test_a_loss_with_a_module_of_its_own_leaves_the_summaries_known(said, tmp_path):
     losing = ("--loss", "losses_kept.py:loss", "--evidence", "gradient")
-    first = said(tmp_path, "analyze", *losing)
+    first = said("analyze", *losing)
     assert "measured before" not in first
     assert "training evidence" not in first
-    assert "2 of 2 were measured before" in said(tmp_path, "analyze")
-    checked = said(tmp_path, "check", *losing)
+    assert "2 of 2 were measured before" in said("analyze")
+    checked = said("check", *losing)
     assert "2 of 2 were measured before" in checked
     assert "training evidence were there" in checked
     (tmp_path / "losses_kept.py").write_text(LOSS.replace("(output, target)\n", "(2 * output, target)\n"))
-    edited = said(tmp_path, "analyze", *losing)
+    edited = said("analyze", *losing)
     assert "2 of 2 were measured before" in edited
     assert "training evidence" not in edited
