@@ -44,7 +44,7 @@ def run(command: Sequence[str], *, limit: float | None = None, env: Mapping[str,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={"ORT_DISABLE_TELEMETRY": "1", **os.environ, **(env or {})},  # nobody is to wait for an uploader
             start_new_session=True,
         )
         late = threading.Event()

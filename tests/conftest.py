@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Read when ONNX Runtime is first imported, which tests do by themselves.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # What a test measures is measured; the tests of the cache give it a folder and a size of their own.
 os.environ["COVSCAN_CACHE_SIZE"] = "0"
 

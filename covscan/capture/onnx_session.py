@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_state
 
 from covscan.capture.onnx_constants import Array
+from covscan.capture.onnx_runtime import onnxruntime
 from covscan.capture.onnx_weights import LentWeights
 from covscan.capture.threads import asked_threads
 from covscan.errors import UsageError
 from covscan.memory import guarded
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    *(each for each in vars(runtime_state).values() if isinstance(each, type) and issubclass(each, Exception)),
+    *(
+        each
+        for each in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    ),
     RuntimeError,
     ValueError,
     TypeError,

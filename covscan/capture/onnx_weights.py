@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from covscan.capture.onnx_constants import FLOATING, Array, is_external, map_tensor
+from covscan.capture.onnx_runtime import onnxruntime
 from covscan.errors import UsageError
 from covscan.models.onnx_wire import LARGE
 

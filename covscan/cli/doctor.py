@@ -80,7 +80,7 @@ def _torch() -> dict[str, str]:
 
 def _onnxruntime() -> dict[str, str]:
     try:
-        import onnxruntime
+        from covscan.capture.onnx_runtime import onnxruntime
     except Exception as error:  # noqa: BLE001 - as above
         return {"onnxruntime": f"cannot be imported: {error}"}
     return {"onnx providers": ", ".join(onnxruntime.get_available_providers())}

@@ -11,7 +11,10 @@ import sys
 import termios
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "safetensors", "transformers", "pyarrow")
@@ -48,6 +51,41 @@ def test_threads_do_not_spin_while_they_wait_unless_the_user_wants_it(given, use
         check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == used
+
+
+def _home(folder, *words, **environment):
+    """What a run of ``words`` left in a home of its own, and what it told."""
+    home = {name: str(folder) for name in ("HOME", "XDG_CACHE_HOME", "USERPROFILE", "LOCALAPPDATA")}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-m", *words], env=kept | home | environment, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    return {path.name for path in folder.rglob("*") if path.is_file()}, done.stdout
+
+
+def test_onnx_runtime_reports_nothing_to_its_makers(tmp_path):
+    """It would put an identifier of the machine and what it is about to send into the user's home."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", np.ones((8, 4), np.float32))
+    analyze = ["analyze", "--data", str(tmp_path / "x.npy"), str(tmp_path / "m.onnx")]
+    for number, words in enumerate((["doctor"], analyze)):
+        home = tmp_path / f"home{number}"
+        home.mkdir()
+        left, told = _home(home, "covscan", *words)
+        assert told
+        assert not {name for name in left if "deviceid" in name or name.startswith("onnxruntime")}
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_whoever_wants_onnx_runtime_to_report_can_say_so(tmp_path, given, used):
+    (tmp_path / "told.py").write_text(
+        "import os\nimport covscan.capture.onnx_session\nprint(os.environ['ORT_DISABLE_TELEMETRY'])\n"
+    )
+    _, told = _home(tmp_path, "told", PYTHONPATH=f"{tmp_path}{os.pathsep}{Path.cwd()}", **given)
+    assert told.split() == [used]
 
 
 @pytest.mark.parametrize(
