@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from covscan.capture.onnx_constants import Array
 from covscan.capture.onnx_runtime import onnxruntime
 from covscan.capture.onnx_weights import LentWeights
 from covscan.capture.threads import asked_threads
+from covscan.confinement import confined
 from covscan.errors import UsageError
 from covscan.memory import guarded
 
@@ -64,7 +66,7 @@ class Session:
             return {}
         try:
             with guarded():
-                values = _run(self.engine, list(outputs), feeds)
+                values = confined(partial(_run, self.engine, list(outputs), feeds))
         except RUNTIME_ERRORS as error:
             fed = ", ".join(f"'{name}' {array.dtype}{list(array.shape)}" for name, array in feeds.items())
             raise UsageError(
@@ -137,7 +139,11 @@ def open_session(
     try:
         with guarded():
             written = tapped_model(weights.lean, outputs).SerializeToString()
-            engine = onnxruntime.InferenceSession(written, weights.lend(options), providers=["CPUExecutionProvider"])
+            lent = weights.lend(options)
+            engine = confined(
+                lambda: onnxruntime.InferenceSession(written, lent, providers=["CPUExecutionProvider"]),
+                files=weights.files,
+            )
     except RUNTIME_ERRORS as error:
         raise _refused(path, error) from error
     return Session(path=path, engine=engine, weights=weights)

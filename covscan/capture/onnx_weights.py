@@ -9,6 +9,7 @@ import onnx
 from covscan.capture.onnx_constants import FLOATING, Array, is_external, map_tensor
 from covscan.capture.onnx_runtime import onnxruntime
 from covscan.errors import UsageError
+from covscan.models.onnx_check import tensors_in
 from covscan.models.onnx_wire import LARGE
 
 # What ONNX Runtime wraps itself: types that numpy has no number for stay with it.
@@ -30,6 +31,8 @@ class LentWeights:
         self._used: dict[str, Array] = {}
         self._copied: dict[str, Array] = {}
         self._handles: list[Any] = []
+        self.files = {folder / location for tensor in tensors_in(model) if (location := _location(tensor))}
+        """The files that ONNX Runtime opens itself."""
         copy_fields(model, self.lean, but="graph")
         copy_fields(model.graph, self.lean.graph, but="initializer")
         for tensor in model.graph.initializer:
@@ -110,5 +113,9 @@ def _outside(tensor: onnx.TensorProto, folder: Path) -> Array | None:
 
 def _reachable(tensor: onnx.TensorProto, folder: Path) -> bool:
     """Whether ONNX Runtime opens the tensor's file: links are followed, and none may leave the folder."""
-    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-    return (folder / location).resolve().is_relative_to(folder.resolve())
+    return (folder / _location(tensor)).resolve().is_relative_to(folder.resolve())
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    """The name of the file that holds an external tensor, else nothing."""
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")

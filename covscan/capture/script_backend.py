@@ -1,13 +1,14 @@
 """Reading what flows through a TorchScript archive, by taps in a copy of its program."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from covscan.capture.channel_flow import ChannelFlow
+from covscan.capture.foreign import run_foreign
 from covscan.capture.probe_batch import few_samples
 from covscan.capture.script_calls import CallFollower, Values, Visitor
 from covscan.capture.script_inputs import arguments_for, notes_on
@@ -23,6 +24,8 @@ from covscan.data.binding import take
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 from covscan.models.types import Checkpoint, ScriptSource
+
+Value = TypeVar("Value")
 
 _CAUSES = ("RuntimeError:", "builtins.", "torch.jit.Error:", "NotImplementedError:", "IndexError:")
 
@@ -47,10 +50,10 @@ class ScriptBackend:
         program = self._open(checkpoint)
         with self._running(program):
             try:
-                return self._discover(program, checkpoint, take(batch, few_samples(batch)))
+                return self._apart(self._discover, program, checkpoint, take(batch, few_samples(batch)))
             except UsageError:
                 # A traced archive may hold the batch size that it was traced with: ask with all, and report that.
-                return self._discover(program, checkpoint, batch)
+                return self._apart(self._discover, program, checkpoint, batch)
 
     def _discover(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch) -> Network:
         known = Provenance()
@@ -81,11 +84,14 @@ class ScriptBackend:
         for other in others.values():
             other.module.to(self._device)
         with self._running(program):
-            for batch in batches:
-                tap.begin(batch)
-                self._forward(program, checkpoint, batch, tap)
-                tap.end()
+            for batch in batches:  # read here, by the user's code
+                self._apart(self._tapped, program, checkpoint, batch, tap)
         tap.close()
+
+    def _tapped(self, program: ScriptProgram, checkpoint: Checkpoint, batch: Batch, tap: ScriptTap) -> None:
+        tap.begin(batch)
+        self._forward(program, checkpoint, batch, tap)
+        tap.end()
 
     def norms(self, checkpoint: Checkpoint, network: Network) -> Mapping[str, Norm]:
         """The existing normalizations, by module or operator name."""
@@ -105,6 +111,12 @@ class ScriptBackend:
     def _running(self, program: ScriptProgram) -> Iterator[None]:
         with left_as_found(program.module, self._device):
             yield
+
+    def _apart(self, work: Callable[..., Value], *arguments: Any) -> Value:
+        """``work(*arguments)``, which runs an archive: where it can do no more than compute, unless it is trusted."""
+        if self._settings.trust:
+            return work(*arguments)
+        return run_foreign(work, *arguments, device=self._device)
 
     def _forward(
         self,

@@ -1,9 +1,9 @@
 """Reading what flows through a ``torch.nn.Module``, by hooks."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covscan.capture.channel_flow import ChannelFlow
 from covscan.capture.exported_types import module_types
@@ -26,6 +26,7 @@ from covscan.models.types import Checkpoint, TorchSource
 if TYPE_CHECKING:
     import torch
 
+Value = TypeVar("Value")
 
 _BY_PLACE, _BY_NAME = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
@@ -73,9 +74,9 @@ class TorchBackend:
             self._attention = self._plan.attention
             return self._plan.network
         try:
-            discovery, steady = self._discover(model, take(batch, few_samples(batch)))
+            discovery, steady = self._apart(self._discover, model, take(batch, few_samples(batch)))
         except Exception:  # noqa: BLE001 a model with a fixed batch size refuses the few: ask with all, and report that
-            discovery, steady = self._discover(model, batch)
+            discovery, steady = self._apart(self._discover, model, batch)
         self._attention = tuple(discovery.attention)
         bound = self._bind(model, batch)
         found = discovery.network()
@@ -117,11 +118,22 @@ class TorchBackend:
         model = self._open(checkpoint)
         tap = Tap(model, network, recorder, self._attention, self._settings, references)
         with left_as_found(model, self._device), tap.installed():
-            for batch in batches:
-                tap.begin(batch)
-                self._forward(model, batch, self._settings.seed + int(batch.index[0]))
-                tap.end()
+            for batch in batches:  # read here, by the user's code
+                self._apart(self._tapped, model, batch, tap)
         tap.close()
+
+    def _tapped(self, model: "torch.nn.Module", batch: Batch, tap: Tap) -> None:
+        tap.begin(batch)
+        self._forward(model, batch, self._settings.seed + int(batch.index[0]))
+        tap.end()
+
+    def _apart(self, work: Callable[..., Value], *arguments: Any) -> Value:
+        """``work(*arguments)``, which runs the network: where it can only compute, if it came out of a file."""
+        if not self._source.foreign:
+            return work(*arguments)
+        from covscan.capture.foreign import run_foreign
+
+        return run_foreign(work, *arguments, device=self._device)
 
     def _forward(self, model: "torch.nn.Module", batch: Batch, seed: int) -> Any:
         return self._run(model, batch, self._bind(model, batch), seed)

@@ -11,6 +11,7 @@ from typing import Any
 
 from covscan.cli.streams import deliver, look_for, payload_only
 from covscan.cli.values import choice, read_wishes
+from covscan.confinement import in_force
 from covscan.errors import ExitCode
 from covscan.render.blocks import Column, Line, Section, Span, Table, line
 from covscan.render.look import Look
@@ -43,7 +44,13 @@ def examine(look: Look, encoding: str) -> dict[str, dict[str, str]]:
     return {
         "versions": {"covscan": __version__, "python": platform.python_version(), **_installed(NEEDED)},
         "extras": {f"{extra} ({package})": _version(package) for extra, package in EXTRAS.items()},
-        "machine": {"platform": platform.platform(), "processors": str(os.cpu_count()), **_torch(), **_onnxruntime()},
+        "machine": {
+            "platform": platform.platform(),
+            "processors": str(os.cpu_count()),
+            **_torch(),
+            **_onnxruntime(),
+            "models are kept from": " and ".join(in_force()) or "nothing: this system confines no threads",
+        },
         "terminal": {
             "terminal": "yes" if look.terminal else "no",
             "width": "as wide as needed" if look.width is None else str(look.width),

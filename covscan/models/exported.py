@@ -3,12 +3,15 @@
 import contextlib
 import inspect
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from covscan.config.settings import Settings
+from covscan.confinement import confined
 from covscan.errors import UsageError
 from covscan.memory import bounded
 from covscan.models.archives import check_archive
@@ -16,6 +19,8 @@ from covscan.models.exported_check import check_exported, weights_alone
 from covscan.models.formats import Saved
 from covscan.models.own_module_source import OwnModuleSource
 from covscan.models.series import Shelf
+
+Value = TypeVar("Value")
 
 
 def open_exported(settings: Settings, shelf: Shelf, notes: list[str]) -> OwnModuleSource:
@@ -28,7 +33,7 @@ def open_exported(settings: Settings, shelf: Shelf, notes: list[str]) -> OwnModu
     def load(saved: Saved) -> nn.Module:
         return _unflatten(saved, trust=settings.trust)
 
-    return OwnModuleSource(shelf, load, "torch.export programs", notes)
+    return OwnModuleSource(shelf, load, "torch.export programs", notes, foreign=not settings.trust)
 
 
 def read_exported(saved: Saved, *, trust: bool = False) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def _load(saved: Saved, *, trust: bool) -> torch.export.ExportedProgram:
     try:
         with warnings.catch_warnings(), contextlib.nullcontext() if trust else weights_alone(), _bounded(saved):
             warnings.simplefilter("ignore")  # torch's own deprecations while it reads its own format
-            program = torch.export.load(str(saved.path))
+            program = _apart(partial(torch.export.load, str(saved.path)), saved, trust=trust)
             if not trust:
                 program._guards_code = []  # which would be executed, were the program called as a whole
             return program
@@ -62,12 +67,18 @@ def _bounded(saved: Saved) -> contextlib.AbstractContextManager[None]:
     return bounded(saved.path.stat().st_size, repr(str(saved.path)))
 
 
+def _apart(work: Callable[[], Value], saved: Saved, *, trust: bool) -> Value:
+    """What reads a program and writes Python of it, where that can reach nothing else, unless it is trusted."""
+    return work() if trust else confined(work, files=[saved.path])
+
+
 def _unflatten(saved: Saved, *, trust: bool) -> nn.Module:
     program = _load(saved, trust=trust)
     try:
         with warnings.catch_warnings(), _bounded(saved):
             warnings.simplefilter("ignore")
-            return _signed(torch.export.unflatten(program).eval(), program)
+            module = _apart(partial(torch.export.unflatten, program), saved, trust=trust)
+            return _signed(module.eval(), program)
     except UsageError:
         raise
     except Exception as error:

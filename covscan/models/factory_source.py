@@ -30,6 +30,7 @@ class FactorySource:
     """
 
     engine: Literal["torch"] = "torch"
+    foreign = False
 
     def __init__(
         self,

@@ -130,21 +130,46 @@ def _bytes_in_file(path: Path, tensor: onnx.TensorProto) -> int | None:
 
 def _check_names(path: Path, model: onnx.ModelProto) -> None:
     for name in _names_in(model.graph):
-        if not isinstance(name, str):  # protobuf gives bytes where they are no text
-            raise _broken(path, f"a name that is not UTF-8: {name!r}"[:200])
-        if len(name) > _LONGEST_NAME:
+        if len(_text(path, name)) > _LONGEST_NAME:
             raise _broken(path, f"a name of over {_LONGEST_NAME:,} characters")
+    for text in _texts_beside(model):
+        _text(path, text)
+
+
+def _text(path: Path, text: str | bytes) -> str:
+    if not isinstance(text, str):  # protobuf gives bytes where they are no text
+        raise _broken(path, f"a name that is not UTF-8: {text!r}"[:200])
+    return text
 
 
 def _names_in(graph: onnx.GraphProto) -> Iterator[str | bytes]:
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         yield value.name
+    for value in (*graph.input, *graph.output):
+        yield from (size.dim_param for size in value.type.tensor_type.shape.dim)
     for node in graph.node:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         for attribute in node.attribute:
             yield attribute.name
             for inner in _graphs_of(attribute):
                 yield from _names_in(inner)
+
+
+def _texts_beside(model: onnx.ModelProto) -> Iterator[str | bytes]:
+    """What is written about a model and its main graph, of any length."""
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version, model.domain, model.doc_string)
+    yield from (graph.name, graph.doc_string)
+    yield from (each.domain for each in model.opset_import)
+    for entry in (*model.metadata_props, *graph.metadata_props, *_notes_at(graph.node)):
+        yield from (entry.key, entry.value)
+    for function in model.functions:
+        yield from (function.name, function.domain, *function.input, *function.output)
+
+
+def _notes_at(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.StringStringEntryProto]:
+    for node in nodes:
+        yield from node.metadata_props
 
 
 def _check_inputs(path: Path, graph: onnx.GraphProto) -> None:

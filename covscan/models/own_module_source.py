@@ -32,10 +32,12 @@ class OwnModuleSource:
         notes: list[str],
         *,
         runs_own_code: bool = False,
+        foreign: bool = False,
     ) -> None:
         self.series = shelf.series
         self.description = description
         self.notes = notes
+        self.foreign = foreign
         self._shelf = shelf
         self._load = load
         self._runs_own_code = runs_own_code

@@ -1,11 +1,13 @@
 """A series of TorchScript archives."""
 
 import warnings
+from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from covscan.config.settings import Settings
+from covscan.confinement import confined
 from covscan.errors import CovscanError, UsageError
 from covscan.memory import bounded
 from covscan.models.archives import check_archive
@@ -66,6 +68,11 @@ def stated_steps(saved: Saved, *, trust: bool = False) -> dict[str, int]:
     return {}
 
 
+def _opened(path: str) -> torch.jit.ScriptModule:
+    module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    return module
+
+
 def _load(saved: Saved, *, trust: bool) -> torch.jit.ScriptModule:
     path = str(saved.path)
     check_archive(saved.path, in_memory=True)
@@ -74,7 +81,7 @@ def _load(saved: Saved, *, trust: bool) -> torch.jit.ScriptModule:
     try:
         with warnings.catch_warnings(), bounded(saved.path.stat().st_size, repr(path)):
             warnings.simplefilter("ignore")  # that TorchScript is deprecated, which the file's user knows
-            module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            module = _opened(path) if trust else confined(partial(_opened, path), files=[saved.path])
             if not trust:
                 check_graph(saved.path, module)
             return module.eval()

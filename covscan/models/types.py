@@ -40,6 +40,8 @@ class TorchSource(Protocol):
     description: str
     notes: list[str]
     """Sentences for the reader: what was chosen where a file left a choice."""
+    foreign: bool
+    """Whether what the network computes came out of a file that nobody vouched for."""
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise UsageError where the files of ``checkpoint`` are not what they were when they were hashed."""

@@ -19,6 +19,7 @@ class UntrainedSource:
     """A series of one checkpoint, ``untrained``, to list what can be tapped."""
 
     engine: Literal["torch"] = "torch"
+    foreign = False
 
     def __init__(self, settings: Settings) -> None:
         assert settings.model is not None

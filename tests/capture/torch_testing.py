@@ -17,6 +17,7 @@ class InMemory:
     """A TorchSource over modules that are already there."""
 
     engine = "torch"
+    foreign = False
     description = "in memory"
 
     def __init__(self, *modules):

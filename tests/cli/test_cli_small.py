@@ -12,6 +12,7 @@ from covscan import __version__
 from covscan.cli.app import app
 from covscan.cli.entry import run
 from covscan.cli.streams import Wishes, look_for
+from covscan.confinement import in_force
 from covscan.report import schema
 from covscan.report.schema import SHIPPED
 
@@ -171,6 +172,7 @@ def test_doctor_as_text_and_json(covscan):
     assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert "cpu" in found["machine"]["devices"]
     assert found["terminal"]["width"] == "as wide as needed"
+    assert found["machine"]["models are kept from"] == " and ".join(in_force()) or not in_force()
     text = covscan("doctor")[1]
     assert found["versions"]["torch"] in text
     assert "CPUExecutionProvider" in text

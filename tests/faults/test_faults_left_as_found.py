@@ -177,6 +177,7 @@ class Live:
     """A source that hands out the caller's own module."""
 
     engine = "torch"
+    foreign = False
     description = "live"
 
     def __init__(self, model, path):

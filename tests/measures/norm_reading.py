@@ -16,6 +16,7 @@ class Held:
     """A source of one module."""
 
     engine = "torch"
+    foreign = False
     description = "held"
 
     def __init__(self, module):

@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from covscan.errors import InputErrors
+from covscan.errors import InputErrors, UsageError
 
 
 def network(step=None, *, size=4, external=None, branch=False):
@@ -147,3 +147,38 @@ def test_a_path_that_cannot_be_read(tmp_path):
 
     with pytest.raises(UsageError, match="cannot be read"):
         stated_steps(Saved(tmp_path, "onnx", (tmp_path,), (tmp_path,)))
+
+
+def _entry(holder):
+    return holder.metadata_props.add(key="k", value="v")
+
+
+TEXTS = {
+    "the producer": lambda model: (model, "producer_name"),
+    "its version": lambda model: (model, "producer_version"),
+    "the model's domain": lambda model: (model, "domain"),
+    "the model's description": lambda model: (model, "doc_string"),
+    "a note on the model": lambda model: (_entry(model), "value"),
+    "an operator set": lambda model: (model.opset_import.add(version=1), "domain"),
+    "a function": lambda model: (model.functions.add(domain="d"), "name"),
+    "the graph": lambda model: (model.graph, "name"),
+    "the graph's description": lambda model: (model.graph, "doc_string"),
+    "a note on the graph": lambda model: (_entry(model.graph), "key"),
+    "a note on a node": lambda model: (_entry(model.graph.node[0]), "value"),
+    "a node": lambda model: (model.graph.node[0], "name"),
+    "an axis": lambda model: (model.graph.input[0].type.tensor_type.shape.dim[0], "dim_param"),
+    "a weight": lambda model: (model.graph.initializer[0], "name"),
+}
+
+
+@pytest.mark.parametrize("place", TEXTS)
+def test_text_that_is_none_is_refused(bench, place):
+    model = network()
+    holder, field = TEXTS[place](model)
+    setattr(holder, field, "QQQQ")
+    content = model.SerializeToString()
+    assert content.count(b"QQQQ") == 1
+    (bench.folder / "a.onnx").write_bytes(content.replace(b"QQQQ", b"Q\xffQQ"))
+    with pytest.raises(UsageError, match=r"a\.onnx") as refused:
+        bench.open("a.onnx", model=None)
+    assert "UTF-8" in refused.value.found

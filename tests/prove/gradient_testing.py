@@ -33,6 +33,7 @@ class MemorySource:
     """One module and the states it had."""
 
     engine = "torch"
+    foreign = False
     description = "in memory"
 
     def __init__(self, model: nn.Module, states: Sequence[State]) -> None:
