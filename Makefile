@@ -35,7 +35,7 @@ demo: $(VENV)/ready ## which layers shifted in a real training run, without Batc
 	@echo "More runs to look at, each with its command: samples/*/README.md. Your own: README.md."
 
 test: check ## every check and the whole test suite, with branch coverage
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not real" --cov --cov-report=term-missing
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not real" --cov --cov-report=term-missing
 
 check: $(VENV)/ready-dev ## format, lint, types and import directions
 	$(BIN)/ruff format --check .

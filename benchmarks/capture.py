@@ -75,6 +75,7 @@ class Weights:
     """A series of three checkpoints in memory, which differ by a little noise."""
 
     engine = "torch"
+    foreign = False
     description = "benchmark"
 
     def __init__(self, module: nn.Module) -> None:

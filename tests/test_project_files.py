@@ -87,4 +87,3 @@ def test_warnings_are_errors_and_coverage_has_a_floor(project: dict) -> None:
     assert project["tool"]["pytest"]["ini_options"]["filterwarnings"][0] == "error"
     assert project["tool"]["coverage"]["report"]["fail_under"] >= 95
     assert project["tool"]["coverage"]["run"]["branch"] is True
-    assert project["tool"]["coverage"]["run"]["patch"] == ["subprocess"]

@@ -12,12 +12,6 @@ collect_ignore_glob = [] if SCRIPTS.is_dir() else ["test_*.py"]  # the source ar
 
 
 @pytest.fixture(autouse=True)
-def uncovered(monkeypatch):
-    """Contenders run as they are: nothing counts lines in them, which costs time and shows nothing new of covscan."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
-@pytest.fixture(autouse=True)
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
