@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import structs
+
 from covscan.capture.types import Network, SiteKey
 from covscan.capture.types import Site as TappedSite
 from covscan.comparison import Columns
@@ -42,7 +44,7 @@ class Assembly:
         self._networks: list[Network] = []
         self._seen: list[Subject] = []
         self._statistics: dict[SiteKey, dict[str, records.Statistics]] = {}
-        self._shifts: list[SiteShift] = []
+        self._shifts: dict[SiteKey, list[records.Shift]] = {}
         self._skipped: list[records.Skipped] = []
         self._norms: dict[str, Any] = {}
         self._weights_nonfinite: dict[str, tuple[str, ...]] = {}
@@ -64,7 +66,8 @@ class Assembly:
             own = (*facts.network.skipped, *subject.view.unmapped)
             self._skipped += [records.Skipped(site=skip.site, reason=skip.reason, checkpoint=name) for skip in own]
         self._seen.append(subject)
-        self._shifts += step.shifts
+        for shift in step.shifts:  # as records at once: beside what they are made from they would be held twice
+            self._shifts.setdefault(shift.key, []).append(_shift(shift))
 
     def evidence(self) -> Evidence:
         """Everything that was added, as the rules read it."""
@@ -150,21 +153,11 @@ class Assembly:
 
     def _all_shifts(self, sites: list[records.Site]) -> list[records.Shift]:
         """Shifts in the order of the sites, first-to-each before each-to-next; shared tensors under each name."""
-        by_key: dict[SiteKey, list[SiteShift]] = {}
-        for shift in self._shifts:
-            by_key.setdefault(shift.key, []).append(shift)
         first = self._opened.subjects[0].id
         return [
-            records.Shift(
-                site=site.site,
-                position=site.position,
-                from_=shift.start,
-                to=shift.end,
-                measures={name: _measure(result) for name, result in _seen_from(site, shift.measures).items()},
-                channels_shifted=shift.channels_shifted,
-            )
+            _seen_from(site, shift)
             for site in sites
-            for shift in sorted(by_key.get(_canonical(site), []), key=lambda shift: shift.start != first)
+            for shift in sorted(self._shifts.get(_canonical(site), []), key=lambda shift: shift.from_ != first)
         ]
 
     def _coverage(self, sites: list[records.Site]) -> records.Coverage:
@@ -198,9 +191,27 @@ def _canonical(site: records.Site) -> SiteKey:
     return SiteKey(same.site, same.position) if same else SiteKey(site.site, site.position)
 
 
-def _seen_from(site: records.Site, measures: dict[str, Result]) -> dict[str, Result]:
-    """The measures of a tensor under one of its names; what a layer adds is said at its output alone."""
-    return measures | no_excess(AT_AN_INPUT) if site.same_as else measures
+def _seen_from(site: records.Site, shift: records.Shift) -> records.Shift:
+    """How a tensor moved, under one of its names; what a layer adds is said at its output alone."""
+    if not site.same_as:
+        return shift
+    without = shift.measures | _measures(no_excess(AT_AN_INPUT))
+    return structs.replace(shift, site=site.site, position=site.position, measures=without)
+
+
+def _shift(shift: SiteShift) -> records.Shift:
+    return records.Shift(
+        site=shift.key.site,
+        position=shift.key.position,
+        from_=shift.start,
+        to=shift.end,
+        measures=_measures(shift.measures),
+        channels_shifted=shift.channels_shifted,
+    )
+
+
+def _measures(results: Mapping[str, Result]) -> dict[str, records.Measure]:
+    return {name: _measure(result) for name, result in results.items()}
 
 
 def _statistics(fields: Mapping[str, Any], extra: Mapping[str, Any]) -> records.Statistics:

@@ -244,7 +244,7 @@ class Site(Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class Measure(Struct, frozen=True, kw_only=True):
+class Measure(Struct, frozen=True, kw_only=True, gc=False):  # thousands, of scalars, which refer to nothing
     """A measure between two columns, with what sampling alone would give."""
 
     value: Annotated[float | None, Meta(description="in the unit of the measure; null where it could not be measured")]
