@@ -28,9 +28,9 @@ def confined(work: Callable[[], Value], *, files: Iterable[Path] = ()) -> Value:
         return work()
     with _lock:
         cell = _cell_for(tuple(files))
-        if not cell.in_force():
-            return work()
-        return cell.result(work)
+        if cell.in_force():
+            return cell.result(work)
+    return work()
 
 
 def in_force() -> tuple[str, ...]:

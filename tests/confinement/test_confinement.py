@@ -237,7 +237,7 @@ def test_a_system_without_the_means_runs_the_model_all_the_same(missing, monkeyp
     left = before - {{"forbid_files": "files", "forbid_calls": "network"}[name] for name in missing}
     assert set(in_force()) == left
     assert (confined(threading.current_thread) is threading.current_thread()) == (not left)
-    assert confined(lambda: 3) == 3
+    assert confined(lambda: confined(lambda: 3)) == 3
 
 
 def test_other_systems_have_no_means(monkeypatch):
