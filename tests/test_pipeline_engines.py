@@ -173,3 +173,49 @@ def test_shifts_of_matching_sites_agree_to_a_thousandth(reports, name, engine):
 def test_the_planted_layer_moves_by_one_on_torch_as_well(reports):
     size = excess(reports("conv", "torch"), "excess_shift")["2"]
     assert math.isclose(size, 1.0, rel_tol=0.05)
+
+
+class Cut(nn.Module):
+    """One layer is given a sequence of length 0, as where short texts leave nothing to summarize."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.none, self.head = nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(6, 2)
+
+    def forward(self, x):
+        seen = torch.relu(self.up(x))
+        return self.head(seen).mean(1) + self.none(seen[:, :0]).sum()
+
+
+@pytest.mark.parametrize("positions", [2, None])
+@pytest.mark.parametrize("engine", ["torch", "script", "onnx"])
+def test_tensors_without_values_are_told_and_keep_nothing_from_being_measured(engine, positions, tmp_path):
+    paths = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        net = Cut().eval()
+        path = tmp_path / f"{seed}.{'onnx' if engine == 'onnx' else 'pt'}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if engine == "torch":
+                torch.save(net.state_dict(), path)
+            elif engine == "script":
+                torch.jit.save(torch.jit.trace(net, torch.zeros(3, 7, 4)), path)
+            else:
+                names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "n"}}}
+                torch.onnx.export(net, (torch.zeros(3, 7, 4),), path, dynamo=False, opset_version=17, **names)
+        paths.append(str(path))
+    x = np.random.default_rng(0).standard_normal((40, 7, 4)).astype(np.float32)
+    report = covscan.analyze(
+        paths,
+        model=Cut if engine == "torch" else None,
+        data={"x": x},
+        device="cpu",
+        positions=positions,
+        batch_size=16,
+    )
+    counts = [site.statistics["0"].count // site.channels for site in report.sites if site.statistics]
+    assert all(count in (0, 40 * (positions or 7)) for count in counts)
+    assert 0 in counts or any("none" in skip.site for skip in report.coverage.skipped)
+    excess = [shift.measures["excess_shift"].value for shift in report.shifts if shift.position == "output"]
+    assert sum(value is not None for value in excess) >= 2

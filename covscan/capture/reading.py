@@ -55,8 +55,10 @@ class Reader:
         sizes, sample, position = self._read_places(tuple(value.shape), layout, valid)
         moved = value.detach().movedim((layout.sample_axis, layout.channel_axis), (0, -1))
         places = self._indices(sizes, sample, position, layout)
-        values = _own(moved.reshape(len(sample), -1), value) if places is None else self._gather(moved, places, sample)
-        return read_rows(values, sample, position)
+        if places is not None:
+            return read_rows(self._gather(moved, places, sample), sample, position)
+        # The width is said, since it does not follow from no values at all: a sequence may have length 0.
+        return read_rows(_own(moved.reshape(len(sample), moved.shape[-1]), value), sample, position)
 
     def array_rows(self, value: npt.NDArray[Any], layout: Layout, valid: Valid | None = None) -> Rows:
         """The same out of an array."""
@@ -65,7 +67,7 @@ class Reader:
         sizes, sample, position = self._read_places(value.shape, layout, valid)
         moved = np.moveaxis(value, (layout.sample_axis, layout.channel_axis), (0, -1))
         places = self._indices(sizes, sample, position, layout)
-        values: Float = moved.reshape(len(sample), -1) if places is None else moved[places]
+        values: Float = moved.reshape(len(sample), moved.shape[-1]) if places is None else moved[places]
         return Rows(values if values.dtype.itemsize >= _WIDE else values.astype(np.float32), sample, position)
 
     def _read_places(

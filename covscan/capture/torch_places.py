@@ -62,7 +62,7 @@ def _by_itself(
     spare = {"BatchNorm2d": 2, "BatchNorm3d": 3}.get(type(module).__name__, 0)
     given = taken.reshape(*taken.shape, *(1,) * spare)
     found = torch.func.functional_call(module, dict(weights), (given,), tie_weights=False)
-    result: Float = found.reshape(len(taken), -1).detach().numpy()
+    result: Float = found.reshape(len(taken), found.shape[1]).detach().numpy()
     return result
 
 
