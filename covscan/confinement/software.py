@@ -8,7 +8,7 @@ from pathlib import Path
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _MACHINE = ("/sys/devices/system", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/proc/sys/kernel")
 _OWN = ("statm", "stat", "status", "maps", "cgroup", "limits")
-_PACKAGES = ("covscan", "numpy", "torch", "onnxruntime")
+_LIBRARIES = ("numpy", "torch", "onnxruntime")
 """Wherever these are, what they were installed with is there too: modules are imported when they are first needed."""
 
 
@@ -18,8 +18,9 @@ def readable() -> Iterator[Path]:
     yield from (Path("/proc/self", name) for name in _OWN)
     yield from map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix})
     yield from (Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages"))
-    for name in _PACKAGES:
+    yield Path(__file__).parents[1]
+    for name in _LIBRARIES:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file:
-            yield Path(file).parent
+            yield Path(file).parents[1]
     yield from map(Path, filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
