@@ -2,12 +2,12 @@
 
 import contextvars
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from covscan.confinement.landlock import forbid_files
 from covscan.confinement.seccomp import forbid_calls
@@ -24,48 +24,58 @@ def confined(work: Callable[[], Value], *, files: Iterable[Path] = ()) -> Value:
     none of torch's modes, which belong to a thread. Where the system has no means for it, ``work`` runs here. An
     interrupt is raised once ``work`` has ended, so that nothing is taken away from under it.
     """
-    if getattr(_here, "bound", False):
+    if isinstance(threading.current_thread(), _Cell):
         return work()
     with _lock:
         cell = _cell_for(tuple(files))
-        if cell.in_force:
-            return cell.result(_with_as_many_threads(work))
+        if cell.in_force():
+            return cell.result(work)
     return work()
 
 
 def in_force() -> tuple[str, ...]:
     """What a model is kept from on this machine: ``files``, ``network``; empty where the system has no means."""
     with _lock:
-        return _cell_for(()).in_force
+        return _cell_for(()).in_force()
 
 
-class _Cell:
-    """A pool of one thread, which is bound for good before it works on anything."""
+class _Cell(threading.Thread):
+    """Bound for good when it starts; then it works on what it is given, one after another.
+
+    It holds nobody up: it waits for work when the process ends.
+    """
 
     def __init__(self, files: tuple[Path, ...]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="covscan-model")
-        self.in_force = self.result(lambda: _bind(files))
+        super().__init__(name="covscan-model", daemon=True)
+        self._files = files
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._bound = _Task(self._bind)
+        self._tasks.put(self._bound)
+
+    def run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task.run()
+            del task  # and with it what it gave
+
+    def in_force(self) -> tuple[str, ...]:
         """By what it is bound."""
+        found: tuple[str, ...] = self._bound.wait()
+        return found
 
     def result(self, work: Callable[[], Value]) -> Value:
-        """What ``work`` gives there, once it has ended."""
-        future = self._pool.submit(contextvars.copy_context().run, work)
-        try:
-            return future.result()
-        except BaseException:
-            wait([future])  # an interrupt comes before its end
-            raise
+        """What ``work`` gives there."""
+        task = _Task(_with_as_many_threads(work))
+        self._tasks.put(task)
+        value: Value = task.wait()
+        return value
 
     def end(self) -> None:
         """Let it go; what it works on is done before."""
-        self._pool.shutdown(wait=False)
+        self._tasks.put(None)
 
-
-def _bind(files: tuple[Path, ...]) -> tuple[str, ...]:
-    """Bind this thread, and say by what."""
-    _here.bound = True
-    means = {"files": lambda: forbid_files([*readable(), *files]), "network": forbid_calls}
-    return tuple(name for name, forbid in means.items() if _done(forbid))
+    def _bind(self) -> tuple[str, ...]:
+        means = {"files": lambda: forbid_files([*readable(), *self._files]), "network": forbid_calls}
+        return tuple(name for name, forbid in means.items() if _done(forbid))
 
 
 def _done(forbid: Callable[[], None]) -> bool:
@@ -76,6 +86,39 @@ def _done(forbid: Callable[[], None]) -> bool:
     except OSError:  # a kernel before 5.13, a container that forbids the calls: the other one may do
         return False
     return True
+
+
+class _Task:
+    """Something to be worked on by one thread and waited for by another."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work: Callable[[], Any] | None = work
+        self._context = contextvars.copy_context()
+        self._done = threading.Event()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        assert self._work is not None
+        try:
+            self._value = self._context.run(self._work)
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            self._error = error
+        self._work = None
+        self._done.set()
+
+    def wait(self) -> Any:
+        try:
+            self._done.wait()
+        except BaseException:
+            self._done.wait()
+            raise
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # which holds this frame
+        return self._value
 
 
 def _with_as_many_threads(work: Callable[[], Value]) -> Callable[[], Value]:
@@ -93,7 +136,6 @@ def _with_as_many_threads(work: Callable[[], Value]) -> Callable[[], Value]:
     return counted
 
 
-_here = threading.local()
 _lock = threading.Lock()
 _cells: list[_Cell] = []
 """The one cell that takes work, where there is one."""
@@ -108,8 +150,10 @@ def _cell_for(files: tuple[Path, ...]) -> _Cell:
         return _cells[0]
     for cell in _cells:
         cell.end()
-    _cells[:] = [_Cell(files)]
-    return _cells[0]
+    cell = _Cell(files)
+    cell.start()
+    _cells[:] = [cell]
+    return cell
 
 
 def _forget() -> None:
