@@ -9,6 +9,7 @@ from covscan.capture.types import Network, Rows, SiteKey, Skip
 from covscan.data.types import Batch, Samples
 from covscan.stats import BlockMoments, SiteSummary
 from covscan.stats.origin import Grouping, Index, Origin
+from covscan.stats.tile import Tile
 
 _REPLAY_SHARE = 16
 _REPLAY_RUN = 32
@@ -116,8 +117,8 @@ class SummaryRecorder:
             return
         rows = slice(None) if _is_light(work) else self._chosen(batch)[actual.sample]
         grouping = Grouping(batch.block[actual.sample[rows]])
-        kept.actual.update(actual.values[rows], grouping)
-        kept.counterfactual.update(counterfactual.values[rows], grouping)
+        kept.actual.update(Tile(actual.values[rows], grouping))
+        kept.counterfactual.update(Tile(counterfactual.values[rows], grouping))
 
     def unmoved(self, name: str, key: SiteKey, reference: str) -> None:
         """Note that a module's weights are bit-equal at the reference."""

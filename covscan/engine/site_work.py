@@ -49,7 +49,7 @@ class SiteWork:
 
     def _describe(self, kept: Kept) -> SiteFacts:
         return SiteFacts(
-            describe(self.summary, rectified=self.rectified, saturating=self.saturating),
+            describe(kept, rectified=self.rectified, saturating=self.saturating),
             per_channel(self.summary) if self.per_channel else {},
             noise_floors(kept, self.seed, paired=self.paired),
         )

@@ -5,24 +5,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from covscan.measures.geometry import Gram, participation_ratio
-from covscan.measures.views import variance_floor
+from covscan.measures.geometry import largest_squared_singular_value, participation_ratio
+from covscan.measures.views import GRAM_ROWS, Kept, variance_floor
 from covscan.stats import Moments, SiteSummary
 
 Float64 = npt.NDArray[np.float64]
 
 QUANTILES = (1, 5, 15, 25, 50, 75, 85, 95, 99)
-_ROWS = 256
 _ACTIVE_SHARE = 0.01
 
 
-def describe(summary: SiteSummary, *, rectified: bool, saturating: bool) -> dict[str, Any]:
+def describe(kept: Kept, *, rectified: bool, saturating: bool) -> dict[str, Any]:
     """The fields of the report's Statistics for one summary, None where a value does not exist.
 
     Means, variances, extremes and shares are exact over what was read; percentiles, kurtosis and everything about
     directions come from the kept rows. ``rectified`` counts a unit that is almost always 0 as dead; ``saturating``
     says that the site has flat ends.
     """
+    summary = kept.summary
     moments = summary.moments.pooled()
     count = float(moments.count.sum())
     fields: dict[str, Any] = {"samples": summary.samples, "count": int(count)}
@@ -36,7 +36,7 @@ def describe(summary: SiteSummary, *, rectified: bool, saturating: bool) -> dict
         return fields | {"status": "no finite value was read"}
     fields |= _pooled(moments, summary)
     fields |= _channels(moments, summary, rectified=rectified)
-    fields |= _from_rows(summary)
+    fields |= _from_rows(kept)
     return {name: _finite(value) for name, value in fields.items()}
 
 
@@ -71,7 +71,8 @@ def _channels(moments: Moments, summary: SiteSummary, *, rectified: bool) -> dic
     }
 
 
-def _from_rows(summary: SiteSummary) -> dict[str, float | None]:
+def _from_rows(kept: Kept) -> dict[str, float | None]:
+    summary = kept.summary
     finite = summary.rows.values[np.isfinite(summary.rows.values)]  # float32, in which sorting costs half
     fields: dict[str, float | None] = {}
     if len(finite):
@@ -84,7 +85,7 @@ def _from_rows(summary: SiteSummary) -> dict[str, float | None]:
         middle = _median(np.abs(finite))
         largest = max(abs(float(summary.extremes.low.min())), abs(float(summary.extremes.high.max())))
         fields["massive_activation"] = largest / middle if middle > 0 else None
-    return fields | _directions(summary)
+    return fields | _directions(kept)
 
 
 def _at(ranked: npt.NDArray[np.float32], shares: Float64) -> Float64:
@@ -102,34 +103,43 @@ def _median(values: npt.NDArray[np.float32]) -> float:
     return upper if len(values) % 2 else (float(parted[:half].max()) + upper) / 2
 
 
-def _directions(summary: SiteSummary) -> dict[str, float | None]:
-    values = summary.rows.values[:_ROWS].astype(np.float64)
-    whole = np.isfinite(values).all(axis=1)
-    values, sample = values[whole], summary.rows.sample[:_ROWS][whole]
+def _directions(kept: Kept) -> dict[str, float | None]:
+    values, sample = kept.whole.values[:GRAM_ROWS], kept.summary.rows.sample[kept.finite][:GRAM_ROWS]
     if len(values) < 5:
         return {}
-    product = values @ values.T  # (rows, rows)
-    trace = float(np.trace(product))
+    gram = kept.whole.gram  # of centred rows: a product of rows far from 0 has no digits left to centre
+    around = values - values.mean(axis=0)
     # Of as many directions as there are rows or channels, the fewer.
     small = values.shape[1] < len(values)
-    around = values - values.mean(axis=0)
-    centred = around @ around.T  # of the centred rows: a product of rows far from 0 has no digits left to centre
-    spectrum = np.clip(np.linalg.eigvalsh(around.T @ around if small else centred), 0.0, None)
+    spectrum = np.clip(np.linalg.eigvalsh(around.T @ around if small else gram.whole), 0.0, None)
     share = spectrum / spectrum.sum() if spectrum.sum() > 0 else np.zeros(1)
     share = share[share > 1e-12]
-    length = np.sqrt(np.diag(product))
-    scale = np.outer(length, length)
-    other = (sample[:, None] != sample[None, :]) & (scale > 0)
+    trace = float(np.square(values).sum())
     return {
         "effective_rank": float(np.exp(-(share * np.log(share)).sum())) if len(share) else None,
-        "participation_ratio": float(participation_ratio(Gram(centred), np.ones((1, len(centred))))[0])
-        if len(share)
-        else None,
-        "conditioning": float(np.linalg.eigvalsh(values.T @ values if small else product)[-1]) * values.shape[1] / trace
-        if trace > 0
-        else None,
-        "cross_sample_cosine": float((product[other] / scale[other]).mean()) if other.any() else None,
+        "participation_ratio": float(participation_ratio(gram, np.ones((1, len(values))))[0]) if len(share) else None,
+        "conditioning": largest_squared_singular_value(values) * values.shape[1] / trace if trace > 0 else None,
+        "cross_sample_cosine": _cross_sample_cosine(values, sample),
     }
+
+
+def _cross_sample_cosine(values: Float64, sample: npt.NDArray[np.int64]) -> float | None:
+    """Mean cosine of pairs of rows from different samples, None where there is no such pair.
+
+    The cosines of all pairs add up to the squared length of the sum of rows of length one, and so do those of each
+    sample's own, which are taken out.
+    """
+    order = np.argsort(sample, kind="stable")
+    length = np.sqrt(np.square(values).sum(axis=1))[order]
+    there = length > 0
+    order, sample = order[there], sample[order[there]]
+    starts = np.flatnonzero(np.diff(sample, prepend=-1))
+    sizes = np.diff(starts, append=len(sample))
+    pairs = len(sample) ** 2 - int(np.square(sizes).sum())
+    if not pairs:
+        return None
+    own = np.add.reduceat(values[order] / length[there][:, None], starts, axis=0)
+    return float((np.square(own.sum(axis=0)).sum() - np.square(own).sum()) / pairs)
 
 
 def per_channel(summary: SiteSummary) -> dict[str, list[float | None]]:

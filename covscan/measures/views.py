@@ -21,7 +21,7 @@ _LEAST_SHARE = 0.1
 """Of the median standard deviation, by which a channel is measured at least where the samples differ: pixels that are
 dark in all but one image would else decide over a data set, and the luck of that image over the interval."""
 _SORTED_VALUES, _SORTED_CHANNELS, _SORTED_ROWS = 2**15, 64, 1024
-_GRAM_ROWS = 256
+GRAM_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Part:
     @cached_property
     def gram(self) -> Gram:
         """Gram matrix of up to 256 of the rows, over every kept channel."""
-        return gram(self.values[:_GRAM_ROWS])
+        return gram(self.values[:GRAM_ROWS])
 
     @cached_property
     def spread(self) -> Float64:
@@ -165,7 +165,7 @@ def distribution_pair(rows: RowPair, first: Float64, second: Float64) -> Distrib
 
 def geometry_pair(rows: RowPair, first: Float64, second: Float64) -> GeometryPair | None:
     """Gram matrices of up to 256 rows over every kept channel; None where too few rows are left."""
-    take_a, take_b = first[:, rows.a.block[:_GRAM_ROWS]], second[:, rows.b.block[:_GRAM_ROWS]]
+    take_a, take_b = first[:, rows.a.block[:GRAM_ROWS]], second[:, rows.b.block[:GRAM_ROWS]]
     if min(take_a.sum(axis=1).min(), take_b.sum(axis=1).min()) < 4:
         return None
     return GeometryPair(rows.a.gram, rows.b.gram, take_a, take_b)

@@ -33,6 +33,11 @@ class Loader:
         self._versions = getattr(module.state_dict(), "_metadata", None)
         self._on_meta = any(getattr(tensor, "is_meta", False) for tensor in module.state_dict().values())
 
+    @property
+    def copies(self) -> bool:
+        """Whether ``load`` copies values, so that what it was given stays as it is."""
+        return not self._on_meta
+
     def match(self, content: Any, where: str) -> Match:
         """The weights in ``content`` by the module's names. Raises UsageError where they do not fit."""
         try:
@@ -41,7 +46,7 @@ class Loader:
             translated = self._translated(content) if error.code == "weights-mismatch" else None
             if translated is None:
                 raise
-            return Match(translated)
+            return Match(translated, copied=True)
 
     def load(self, tensors: Mapping[str, Any], where: str) -> None:
         """Copy ``tensors``, which ``match`` gave, into the module. Raises UsageError."""

@@ -17,10 +17,14 @@ _ADAPTER = "the file holds an adapter without the network below it: save the who
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The tensors of a file by the names of the module; ``notes`` say what was chosen and left out."""
+    """The tensors of a file by the names of the module; ``notes`` say what was chosen and left out.
+
+    ``copied`` is True for tensors that lie in memory and no longer in the file.
+    """
 
     tensors: dict[str, Any]
     notes: tuple[str, ...] = ()
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Writes a report as JSON that people can read and diff."""
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -18,63 +19,93 @@ def to_json(value: Struct | dict[str, Any] | list[Any]) -> str:
     one line; equal records give equal text. Raises ValueError naming the path where a value is not one that
     the contract allows (NaN, infinity, a foreign type): that is a bug in whatever made the record.
     """
-    return "".join(_lines(value, "$", "")) + "\n"
+    pieces: list[str] = []
+    try:
+        _write(value, "", pieces)
+    except _FaultError as fault:
+        raise ValueError(fault.says("$" + "".join(reversed(fault.steps)))) from None
+    pieces.append("\n")
+    return "".join(pieces)
 
 
-def _lines(value: Any, path: str, indent: str) -> Iterator[str]:
-    entries = _entries(value, path)
-    if entries is None:
-        yield _scalar(value, path)
+class _FaultError(Exception):
+    """A value that JSON cannot hold; ``steps`` lead to it, the last one first."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.steps: list[str] = []
+
+    def says(self, path: str) -> str:
+        """The message, with where it is."""
+        return self._text.format(path=path)
+
+
+def _write(value: Any, indent: str, pieces: list[str]) -> None:
+    """Add the text of ``value`` to ``pieces``."""
+    if not isinstance(value, _CONTAINERS):
+        pieces.append(_scalar(value))
         return
-    is_object = isinstance(value, dict | Struct)
-    opening, closing = "{}" if is_object else "[]"
-    if not any(_is_container(entry) for _, _, entry in entries):
-        yield opening + ", ".join(label + _scalar(entry, where) for label, where, entry in entries) + closing
-        return
-    deeper = indent + INDENT
-    separator = "\n"
-    yield opening
-    for label, where, entry in entries:
-        yield f"{separator}{deeper}{label}"
-        yield from _lines(entry, where, deeper)
-        separator = ",\n"
-    yield f"\n{indent}{closing}"
+    is_array = isinstance(value, list | tuple)
+    opening, closing = "[]" if is_array else "{}"
+    entries = list(_entries(value))
+    label: Any = ""
+    try:
+        if not any(isinstance(entry, _CONTAINERS) for _, entry in entries):
+            texts = []
+            for label, entry in entries:
+                texts.append(_scalar(entry) if is_array else _key(str(label)) + _scalar(entry))
+            pieces.append(opening + ", ".join(texts) + closing)
+            return
+        deeper = indent + INDENT
+        separator = opening + "\n" + deeper
+        for label, entry in entries:
+            pieces.append(separator if is_array else separator + _key(str(label)))
+            _write(entry, deeper, pieces)
+            separator = ",\n" + deeper
+        pieces.append(f"\n{indent}{closing}")
+    except _FaultError as fault:
+        fault.steps.append(f"[{label}]" if is_array else f".{label}")
+        raise
 
 
-def _entries(value: Any, path: str) -> list[tuple[str, str, Any]] | None:
-    """(label to write, path, value) of what a container holds; None for a scalar."""
-    if isinstance(value, Struct):
-        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-        fields = [(encoded, getattr(value, name)) for encoded, name in names]
-        return [(_key(name), f"{path}.{name}", entry) for name, entry in fields if entry is not UNSET]
-    if isinstance(value, dict):
-        return [(_key(name), f"{path}.{name}", entry) for name, entry in value.items()]
-    if isinstance(value, list | tuple):
-        return [("", f"{path}[{index}]", entry) for index, entry in enumerate(value)]
-    return None
+_CONTAINERS = (Struct, dict, list, tuple)
+_WORDS = {None: "null", True: "true", False: "false"}
 
 
-def _is_container(value: Any) -> bool:
-    return isinstance(value, dict | list | tuple | Struct)
+def _entries(container: Any) -> Iterable[tuple[Any, Any]]:
+    """The keys or places of what ``container`` holds, and what it holds there."""
+    if isinstance(container, Struct):
+        fields = ((name, getattr(container, field)) for name, field in _fields(type(container)))
+        return ((name, entry) for name, entry in fields if entry is not UNSET)
+    return container.items() if isinstance(container, dict) else enumerate(container)
 
 
-def _key(name: Any) -> str:
-    return f"{_text(str(name))}: "
+@cache
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """Under which name each field is written."""
+    return tuple(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
 
 
-def _scalar(value: Any, path: str) -> str:
+@lru_cache(4096)
+def _key(name: str) -> str:
+    return f"{_text(name)}: "
+
+
+def _scalar(value: Any) -> str:
     if isinstance(value, float):
-        return _number(float(value), path)
+        return _number(float(value))
     if isinstance(value, str):
         return _text(value)
-    if value is None or isinstance(value, int):
-        return json.dumps(value)
-    raise ValueError(f"the report holds a {type(value).__name__} at {path}, which JSON cannot hold")
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    if isinstance(value, int):
+        return int.__repr__(value)
+    raise _FaultError(f"the report holds a {type(value).__name__} at {{path}}, which JSON cannot hold")
 
 
-def _number(value: float, path: str) -> str:
+def _number(value: float) -> str:
     if not math.isfinite(value):
-        raise ValueError(f"the report holds {value} at {path}; what could not be measured is null with a status")
+        raise _FaultError(f"the report holds {value} at {{path}}; what could not be measured is null with a status")
     return repr(rounded(value))
 
 
@@ -85,4 +116,4 @@ def rounded(value: float) -> float:
 
 def _text(value: str) -> str:
     """A JSON string; a lone surrogate, from an undecodable file name, is spelled out."""
-    return json.dumps(value.encode("utf-8", "backslashreplace").decode("utf-8"), ensure_ascii=False)
+    return encode_basestring(value.encode("utf-8", "backslashreplace").decode("utf-8"))

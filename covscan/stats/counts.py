@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from covscan.stats.finiteness import ALL_FINITE, Finite, finite_values
+from covscan.stats.tile import ALL_FINITE, Tile, counted
 
 
 class ChannelCounts:
@@ -25,17 +24,18 @@ class ChannelCounts:
         self.saturated = np.zeros(channels, np.int64)
         self.nonfinite = np.zeros(channels, np.int64)
 
-    def update(self, values: npt.NDArray[np.floating], finite: Finite = None) -> None:
-        """Take ``values`` (rows, channels); ``finite`` is ``finite_values(values)`` where that is known already."""
-        finite = finite_values(values) if finite is None else finite
+    def update(self, tile: Tile) -> None:
+        """Take the rows of an update."""
+        values = tile.values
         self.total += len(values)
-        self.zero += _count(values == 0)
-        if finite is not ALL_FINITE:
-            self.nonfinite += _count(~finite)
-        if np.isfinite(self.low):
-            self.saturated += _count((values <= self.low) & finite)
-        if np.isfinite(self.high):
-            self.saturated += _count((values >= self.high) & finite)
+        self.zero += tile.zeros
+        if tile.finite is not ALL_FINITE:
+            self.nonfinite += counted(~tile.finite)
+        # Extremes are of finite values alone, and what is not finite is not saturated.
+        if (tile.low <= self.low).any():
+            self.saturated += counted((values <= self.low) & tile.finite)
+        if (tile.high >= self.high).any():
+            self.saturated += counted((values >= self.high) & tile.finite)
 
     def merge(self, other: "ChannelCounts") -> None:
         """Add what another accumulator over the same channels has seen."""
@@ -53,15 +53,3 @@ class ChannelCounts:
         for name in cls.FIELDS:
             setattr(made, name, np.array(state[name], np.int64))
         return made
-
-
-def _count(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(channels,) how many of ``there`` (rows, channels) are True; most often none is, which is quick to see."""
-    if not there.any():
-        return np.zeros(there.shape[1], np.int64)
-    # Summed as bytes by 128 rows, which cannot overflow: numpy sums booleans through 64-bit integers otherwise.
-    parts = [
-        np.add.reduce(there[row : row + 128].view(np.uint8), axis=0, dtype=np.uint8)
-        for row in range(0, len(there), 128)
-    ]
-    return np.add.reduce(parts, axis=0, dtype=np.int64)

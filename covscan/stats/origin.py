@@ -1,7 +1,9 @@
 """Which sample, position and block each row of an update comes from, and what follows from that alone."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,54 +24,50 @@ class Grouping:
     """The blocks that have rows in an update, and sums over them.
 
     ``present`` (blocks here,) ascending, ``count`` (blocks here,) their rows. Where rows stand in equal runs of one
-    block, as those of one sample do, they are summed run by run; else by a product with a 0-1 matrix.
+    block, as those of one sample do, ``run`` is the length of one and they are summed run by run; else it is 1, and
+    sums are products with a 0-1 matrix.
     """
 
     def __init__(self, block: Index) -> None:
         starts = np.flatnonzero(np.diff(block, prepend=-1))
         run = int(np.gcd.reduce(np.append(starts[1:], len(block)) - starts))
-        self._run = next((length for length in range(min(run, _LONG), _SHORT - 1, -1) if run % length == 0), 1)
-        self.present, place = np.unique(block[:: self._run], return_inverse=True)
+        self.run = next((length for length in range(min(run, _LONG), _SHORT - 1, -1) if run % length == 0), 1)
+        self.present, place = np.unique(block[:: self.run], return_inverse=True)
         self._member = np.zeros((len(self.present), len(place)))  # (blocks here, runs)
         self._member[place, np.arange(len(place))] = 1
-        self.count: Float64 = self._member.sum(axis=1) * self._run
+        self._apart = bool(np.array_equal(place, np.arange(len(self.present))))
+        self.count: Float64 = self._member.sum(axis=1) * self.run
+
+    def slabs(self, values: npt.NDArray[np.number]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+        """(runs, rows of each, channels) of as many runs of ``values`` (rows, channels) as fit into the cache."""
+        runs = values.reshape(-1, self.run, values.shape[1])
+        many = max(1, _SLAB // (self.run * values.shape[1]))
+        for start in range(0, len(runs), many):
+            place = slice(start, start + many)
+            yield place, runs[place]
+
+    def by_block(self, sums: npt.NDArray[np.number]) -> Float64:
+        """(blocks here, channels) of ``sums`` (runs, channels) over each run."""
+        return sums.astype(np.float64) if self._apart else self._member @ sums.astype(np.float64)
 
     def total(self, values: npt.NDArray[np.number]) -> Float64:
         """(blocks here, channels) sums of ``values`` (rows, channels)."""
-        member = np.repeat(self._member.astype(values.dtype), self._run, axis=1)
+        member = np.repeat(self._member.astype(values.dtype), self.run, axis=1)
         return (member @ values).astype(np.float64)
-
-    def deviations(self, values: npt.NDArray[np.floating], pivot: npt.NDArray[np.floating]) -> tuple[Float64, Float64]:
-        """(blocks here, channels) sums of ``values - pivot`` and of its squares, in the dtype of the rows.
-
-        Infinite where a square overflows that dtype.
-        """
-        if self._run == 1:
-            deviation = values - pivot
-            return self.total(deviation), self.total(np.square(deviation))
-        runs = values.reshape(-1, self._run, values.shape[1])
-        first, second = np.empty((2, len(runs), values.shape[1]), values.dtype)
-        ones = np.ones(self._run, values.dtype)
-        many = max(1, _SLAB // (self._run * values.shape[1]))
-        slab = np.empty((many, *runs.shape[1:]), values.dtype)
-        for start in range(0, len(runs), many):
-            part = slice(start, start + many)
-            deviation = np.subtract(runs[part], pivot, out=slab[: len(runs[part])])
-            np.matmul(ones, deviation, out=first[part])
-            np.matmul(ones, np.square(deviation, out=deviation), out=second[part])
-        return self._member @ first.astype(np.float64), self._member @ second.astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where rows come from: ``sample`` numbers, ``position`` and ``block``, each (rows,) int64.
 
-    Sites that are read at the same places share one, and what it has worked out.
+    Sites that are read at the same places share one, and what it has worked out; ``known`` is for what others work out
+    from it.
     """
 
     sample: Index
     position: Index
     block: Index
+    known: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def samples(self) -> int:
@@ -83,7 +81,7 @@ class Origin:
 
     def keys(self, seed: int) -> UInt64:
         """(rows,) hashes by which rows are sampled."""
-        known: dict[int, UInt64] = self.__dict__.setdefault("_keys", {})
-        if seed not in known:
-            known[seed] = hash_pair(self.sample, self.position, seed, _ROW_STREAM)
-        return known[seed]
+        if seed not in self.known:
+            self.known[seed] = hash_pair(self.sample, self.position, seed, _ROW_STREAM)
+        keys: UInt64 = self.known[seed]
+        return keys

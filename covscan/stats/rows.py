@@ -1,6 +1,7 @@
 """A bounded, exactly mergeable and repeatable sample of rows."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self
 
@@ -14,6 +15,30 @@ _CHANNEL_STREAM = 5
 _VALUES = 2**17
 _MOST_CHANNELS = 512
 _LEAST_ROWS, _MOST_ROWS = 256, 4096
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Places:
+    """Where the kept rows come from, in the ascending order of their ``key``, each (kept,).
+
+    ``slot`` is where each one's values lie. Sites that are read at the same places of all batches share these.
+    """
+
+    key: UInt64
+    sample: Index
+    position: Index
+    block: Index
+    slot: Index
+
+    def joined(self, other: "Places", most: int) -> tuple["Places", Index]:
+        """With those of ``other``, of which the ``most`` smallest stay; and (kept,) their places among both."""
+        order = np.argsort(np.concatenate([self.key, other.key]), kind="stable")[:most]
+        both = (np.concatenate([getattr(side, name) for side in (self, other)])[order] for name in _FIELDS)
+        return Places(*both), order
+
+
+_FIELDS = ("key", "sample", "position", "block", "slot")
+_NOWHERE = Places(np.zeros(0, np.uint64), *(np.zeros(0, np.int64) for _ in _FIELDS[1:]))
 
 
 class RowSample:
@@ -30,27 +55,56 @@ class RowSample:
         self.channels = _choose_channels(channels, seed)  # (kept channels,) ascending
         self.capacity = int(np.clip(_VALUES // max(len(self.channels), 1), _LEAST_ROWS, _MOST_ROWS))
         self._all = len(self.channels) == channels
-        self.key = np.zeros(0, np.uint64)  # (kept,) ascending
-        self.sample = np.zeros(0, np.int64)
-        self.position = np.zeros(0, np.int64)
-        self.block = np.zeros(0, np.int64)
-        self.values = np.zeros((0, len(self.channels)), np.float32)  # (kept, kept channels)
+        self._places = _NOWHERE
+        self._buffer = np.zeros((0, len(self.channels)), np.float32)  # rows in no order
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """(kept, kept channels) in the order of their keys."""
+        slot = self._places.slot
+        if len(slot) != len(self._buffer) or (np.diff(slot) != 1).any():
+            self._buffer = self._buffer[slot]
+            self._places = replace(self._places, slot=np.arange(len(slot)))
+        return self._buffer
+
+    @property
+    def key(self) -> UInt64:
+        """(kept,) hashes, ascending."""
+        return self._places.key
+
+    @property
+    def sample(self) -> Index:
+        """(kept,) numbers of their samples."""
+        return self._places.sample
+
+    @property
+    def position(self) -> Index:
+        """(kept,) positions in their tensors."""
+        return self._places.position
+
+    @property
+    def block(self) -> Index:
+        """(kept,) blocks of their samples."""
+        return self._places.block
 
     def update(self, values: npt.NDArray[np.floating], origin: Origin) -> None:
         """Take ``values`` (rows, channels) that come from ``origin``."""
-        key = origin.keys(self.seed)
-        if len(self.key) >= self.capacity:
-            worth = np.flatnonzero(key < self.key[-1])
-        elif len(key) > self.capacity:
-            worth = np.argpartition(key, self.capacity - 1)[: self.capacity]
-        else:
-            worth = np.arange(len(key))
+        known = (self._places, self.seed, self.capacity)
+        if known not in origin.known:
+            origin.known[known] = _renewed(self._places, origin.keys(self.seed), origin, self.capacity)
+        worth, slot, self._places = origin.known[known]
         if not len(worth):
             return
-        worth = worth[np.argsort(key[worth], kind="stable")]
         with np.errstate(over="ignore"):
             narrow = self._cut(values, worth).astype(np.float32, copy=False)
-        self._combine(key[worth], origin.sample[worth], origin.position[worth], origin.block[worth], narrow)
+        if int(slot.max()) >= len(self._buffer):
+            self._grow(int(slot.max()) + 1)
+        self._buffer[slot] = narrow
+
+    def _grow(self, rows: int) -> None:
+        grown = np.empty((min(self.capacity, max(rows, 2 * len(self._buffer))), len(self.channels)), np.float32)
+        grown[: len(self._buffer)] = self._buffer
+        self._buffer = grown
 
     def _cut(self, values: npt.NDArray[np.floating], rows: Index) -> npt.NDArray[np.floating]:
         """A copy of ``rows`` and of the channels that are kept."""
@@ -60,22 +114,9 @@ class RowSample:
 
     def merge(self, other: "RowSample") -> None:
         """Add what another sample with the same seed and channels has seen."""
-        self._combine(other.key, other.sample, other.position, other.block, other.values)
-
-    def _combine(
-        self, key: UInt64, sample: Index, position: Index, block: Index, values: npt.NDArray[np.float32]
-    ) -> None:
-        """Add rows with ascending ``key``."""
-        if not len(self.key):
-            self.key, self.sample, self.position, self.block, self.values = key, sample, position, block, values
-            return
-        keys = np.concatenate([self.key, key])
-        order = np.argsort(keys, kind="stable")[: self.capacity]
-        self.key = keys[order]
-        self.sample = np.concatenate([self.sample, sample])[order]
-        self.position = np.concatenate([self.position, position])[order]
-        self.block = np.concatenate([self.block, block])[order]
-        self.values = np.concatenate([self.values, values])[order]
+        both = np.concatenate([self.values, other.values])
+        places, order = self._places.joined(other._places, self.capacity)
+        self._buffer, self._places = both[order], replace(places, slot=np.arange(len(order)))
 
     def state(self) -> dict[str, Any]:
         """The arrays to store or send."""
@@ -90,9 +131,32 @@ class RowSample:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from ``state()``."""
         made = cls(int(state["width"]), int(state["seed"]))
-        for name in ("key", "sample", "position", "block", "values"):
-            setattr(made, name, np.array(state[name]))
+        made._buffer = np.array(state["values"])
+        key, *where = (np.array(state[name]) for name in ("key", "sample", "position", "block"))
+        sample, position, block = where
+        made._places = Places(key, sample, position, block, np.arange(len(key)))
         return made
+
+
+def _renewed(places: Places, key: UInt64, origin: Origin, capacity: int) -> tuple[Index, Index, Places]:
+    """Which rows of an update are worth keeping, in which slots, and what is kept with them."""
+    if len(places.key) >= capacity:
+        worth = np.flatnonzero(key < places.key[-1])
+    elif len(key) > capacity:
+        worth = np.argpartition(key, capacity - 1)[:capacity]
+    else:
+        worth = np.arange(len(key))
+    if not len(worth):
+        return worth, worth, places
+    worth = worth[np.argsort(key[worth], kind="stable")]
+    new = Places(key[worth], origin.sample[worth], origin.position[worth], origin.block[worth], np.arange(len(worth)))
+    kept, order = places.joined(new, capacity)
+    before = len(places.key)
+    entering = order >= before
+    left = np.delete(places.slot, order[~entering])
+    slot = np.concatenate([left, np.arange(before, capacity)])[: np.count_nonzero(entering)]
+    kept.slot[entering] = slot
+    return worth[order[entering] - before], slot, kept
 
 
 @cache

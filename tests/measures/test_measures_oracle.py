@@ -266,7 +266,7 @@ def test_judging_a_result():
 
 def test_describe_agrees_with_numpy():
     values = np.random.default_rng(0).normal([1, -2, 0.5], [1, 2, 0.1], size=(500, 3))
-    fields = describe(summary(values), rectified=False, saturating=False)
+    fields = describe(Kept(summary(values)), rectified=False, saturating=False)
     assert fields["mean"] == pytest.approx(values.mean())
     assert fields["std"] == pytest.approx(values.std())
     assert (fields["min"], fields["max"]) == (values.min(), values.max())
@@ -285,7 +285,7 @@ def test_describe_agrees_with_numpy():
 
 def test_describe_directions_agree_with_numpy():
     values = np.random.default_rng(0).normal(2.0, [3, 1, 0.5, 0.1], size=(200, 4))
-    fields = describe(summary(values), rectified=False, saturating=False)
+    fields = describe(Kept(summary(values)), rectified=False, saturating=False)
     rows = np.asarray(summary(values).rows.values, np.float64)
     spectrum = np.linalg.eigvalsh(np.cov(rows.T, bias=True))
     share = spectrum / spectrum.sum()
@@ -303,15 +303,45 @@ def test_describe_counts_dead_channels_and_survives_nothing_finite():
     values = np.abs(np.random.default_rng(0).normal(size=(400, 4)))
     values[:, 0] = 0.0
     values[3:, 1] = 0.0
-    assert describe(summary(values), rectified=True, saturating=False)["dead_channels"] == 0.5
-    assert describe(summary(values), rectified=False, saturating=False)["dead_channels"] == 0.25
-    nothing = describe(summary(np.full((40, 2), np.nan)), rectified=False, saturating=True)
+    assert describe(Kept(summary(values)), rectified=True, saturating=False)["dead_channels"] == 0.5
+    assert describe(Kept(summary(values)), rectified=False, saturating=False)["dead_channels"] == 0.25
+    nothing = describe(Kept(summary(np.full((40, 2), np.nan))), rectified=False, saturating=True)
     assert nothing["nonfinite_share"] == 1.0
     assert "mean" not in nothing
     assert nothing["status"]
-    constant = describe(summary(np.full((40, 2), 3.0)), rectified=False, saturating=False)
+    constant = describe(Kept(summary(np.full((40, 2), 3.0))), rectified=False, saturating=False)
     assert constant["std"] == 0.0
     assert constant["kurtosis"] is None
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (60, 200), (256, 64), (256, 300)])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e3])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 3.0])
+def test_the_largest_singular_value_is_that_of_all_of_them(shape, offset, decay):
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=shape) * np.arange(1, shape[1] + 1.0) ** -decay + offset
+    for each in (
+        values,
+        np.outer(np.ones(shape[0]), values[0]),
+        np.where(np.arange(shape[0]) % 2, 1, -1)[:, None] * 2.0,
+    ):
+        found = geo.largest_squared_singular_value(each)
+        assert found == pytest.approx(np.linalg.svd(each, compute_uv=False)[0] ** 2, rel=1e-8)
+
+
+def test_cosines_are_of_pairs_from_different_samples():
+    generator = np.random.default_rng(0)
+    values = generator.normal(0.3, 1.0, (90, 7)).astype(np.float32)
+    values[4] = 0.0  # no direction
+    kept = SiteSummary(7, 4, seed=0)
+    sample = np.repeat(np.arange(30), 3)
+    kept.update(values, Origin(sample, np.tile(np.arange(3), 30), sample % 4))
+    unit = np.delete(values, 4, axis=0).astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    sample = np.delete(sample, 4)
+    other = sample[:, None] != sample
+    expected = (unit @ unit.T)[other].mean()
+    assert describe(Kept(kept), rectified=False, saturating=False)["cross_sample_cosine"] == pytest.approx(expected)
 
 
 def test_weight_movement():

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from covscan.stats import BlockMoments
+from covscan.stats.tile import Tile
 
 
 def moments(values, cuts=1):
     kept = BlockMoments(4, values.shape[1])
     block = np.arange(len(values)) % 4
     for part in np.array_split(np.arange(len(values)), cuts):
-        kept.update(values[part], block[part])
+        kept.update(Tile(values[part], block[part]))
     return kept.pooled()
 
 

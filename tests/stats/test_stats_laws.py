@@ -13,6 +13,7 @@ from covscan.stats import ACCUMULATORS, BlockMoments, RowSample, SiteSummary
 from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
 from covscan.stats.origin import Origin
+from covscan.stats.tile import Tile
 
 BLOCKS, CHANNELS = 5, 3
 
@@ -28,12 +29,10 @@ def made(name):
 
 def feed(name, accumulator, values, samples):
     block = samples % BLOCKS
-    if name == "moments":
-        accumulator.update(values, block)
-    elif name == "rows":
+    if name == "rows":
         accumulator.update(values, Origin(samples, np.zeros_like(samples), block))
     else:
-        accumulator.update(values)
+        accumulator.update(Tile(values, block))
 
 
 def same(left, right):

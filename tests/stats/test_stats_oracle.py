@@ -8,13 +8,14 @@ from covscan.stats.counts import ChannelCounts
 from covscan.stats.extremes import Extremes
 from covscan.stats.hashing import hash_index, hash_pair
 from covscan.stats.origin import Origin
+from covscan.stats.tile import Tile
 
 
 def streamed(values, batch):
     moments = BlockMoments(4, values.shape[1])
     for start in range(0, len(values), batch):
         part = values[start : start + batch]
-        moments.update(part, np.arange(start, start + len(part)) % 4)
+        moments.update(Tile(part, np.arange(start, start + len(part)) % 4))
     return moments
 
 
@@ -63,8 +64,9 @@ def test_nonfinite_values_are_left_out_of_moments_and_counted():
     np.testing.assert_allclose(pooled.mean[1], values[:, 1].astype(np.float64).mean(), rtol=1e-5)
     assert np.isnan(pooled.mean[2])
     counts, extremes = ChannelCounts(3), Extremes(3)
-    counts.update(values)
-    extremes.update(values)
+    tile = Tile(values, np.arange(50) % 4)
+    counts.update(tile)
+    extremes.update(tile)
     assert counts.nonfinite.tolist() == [2, 0, 50]
     assert counts.total.tolist() == [50, 50, 50]
     assert extremes.high[0] == finite.max()
@@ -74,18 +76,18 @@ def test_nonfinite_values_are_left_out_of_moments_and_counted():
 def test_counts_of_zero_and_saturated_values():
     values = np.array([[0.0, -4.0], [4.0, 3.9], [-0.0, np.nan], [np.inf, 9.0]])
     counts = ChannelCounts(2, low=-4.0, high=4.0)
-    counts.update(values)
+    counts.update(Tile(values, np.arange(4)))
     assert counts.zero.tolist() == [2, 0]
     assert counts.saturated.tolist() == [1, 2]
 
 
 def test_nothing_at_all_is_nothing():
     moments = BlockMoments(2, 2)
-    moments.update(np.zeros((0, 2)), np.zeros(0, np.int64))
+    moments.update(Tile(np.zeros((0, 2)), np.zeros(0, np.int64)))
     assert np.isnan(moments.pooled().mean).all()
     assert (moments.pooled_mean() == 0).all()
     extremes = Extremes(2)
-    extremes.update(np.zeros((0, 2)))
+    extremes.update(Tile(np.zeros((0, 2)), np.zeros(0, np.int64)))
     assert extremes.low[0] == np.inf
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from covscan.stats import BlockMoments
 from covscan.stats.extremes import Extremes
-from covscan.stats.finiteness import ALL_FINITE
 from covscan.stats.origin import Grouping, Origin
 from covscan.stats.rows import RowSample
+from covscan.stats.tile import ALL_FINITE, Tile
 
 BLOCKS = 5
 RUNS = {
@@ -23,7 +23,7 @@ RUNS = {
 
 def moments_of(values, block):
     moments = BlockMoments(BLOCKS, values.shape[1])
-    moments.update(values, block)
+    moments.update(Tile(values, block))
     return moments
 
 
@@ -69,11 +69,15 @@ def test_runs_are_found_where_samples_have_as_many_rows():
 def test_extremes_of_rows_side_by_side(shape):
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     extremes = Extremes(shape[1])
-    assert extremes.update(values) is ALL_FINITE
+    tile = Tile(values, np.zeros(len(values), np.int64))
+    assert tile.finite is ALL_FINITE
+    extremes.update(tile)
     np.testing.assert_array_equal(extremes.low, values.min(axis=0))
     np.testing.assert_array_equal(extremes.high, values.max(axis=0))
     values[0, 1], values[-1, 2] = np.nan, np.inf
-    np.testing.assert_array_equal(extremes.update(values), np.isfinite(values))
+    tile = Tile(values, np.zeros(len(values), np.int64))
+    np.testing.assert_array_equal(tile.finite, np.isfinite(values))
+    extremes.update(tile)
     assert np.isfinite(extremes.high).all()
 
 
