@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from covscan.capture.onnx_constants import FLOATING, Array, constant_value
+from covscan.capture.onnx_constants import FLOATING, Array, aligned, constant_value
 from covscan.capture.onnx_graph import Graph
 from covscan.capture.onnx_parts import Call
 from covscan.capture.places import Convolution, Where
@@ -34,7 +34,7 @@ def runs_at_places(graph: Graph, call: Call, site: Site, value: Array, output: A
         return None
     if any(graph.leaves[root].data_type not in FLOATING for root in call.roots):
         return None
-    constants = [constant_value(graph, name) for name in call.constants]
+    constants = [aligned(constant_value(graph, name)) for name in call.constants]
     if len(constants) > 2 or any(array.dtype != output.dtype for array in constants):
         return None
     return make(first, constants, output.shape)

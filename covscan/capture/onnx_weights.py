@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from covscan.capture.onnx_constants import FLOATING, Array, is_external, map_tensor
+from covscan.capture.onnx_constants import FLOATING, Array, aligned, is_external, map_tensor
 from covscan.capture.onnx_runtime import onnxruntime
 from covscan.errors import UsageError
 from covscan.models.onnx_check import tensors_in
@@ -66,8 +66,8 @@ class LentWeights:
             return
         if not _reachable(tensor, folder):
             self._copied[tensor.name] = array
-        elif not isinstance(array, np.memmap):
-            self._used[tensor.name] = array
+        elif not array.flags.aligned:
+            self._used[tensor.name] = aligned(array)
 
     def _lent(self, array: Array) -> Any:
         self._handles.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))

@@ -344,6 +344,18 @@ def test_cosines_are_of_pairs_from_different_samples():
     assert describe(Kept(kept), rectified=False, saturating=False)["cross_sample_cosine"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e25])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3,), (700, 1000)])
+def test_weight_movement_of_large_and_small_weights(scale, dtype, shape):
+    generator = np.random.default_rng(0)
+    old = (generator.normal(size=shape) * scale).astype(dtype)
+    new = (old + generator.normal(size=shape) * scale * 0.01).astype(dtype)
+    expected = (np.square((new - old).astype(np.float64)).sum(), np.square(old.astype(np.float64)).sum())
+    assert squared_norms({"w": old}, {"w": new}, ["w"]) == pytest.approx(expected, rel=1e-6)
+    assert squared_norms({"w": old}, {"w": old}, ["w"])[0] == 0.0
+
+
 def test_weight_movement():
     old, new = {"w": np.array([3.0, 4.0]), "n": np.array([1, 2])}, {"w": np.array([3.0, 4.5]), "n": np.array([5, 6])}
     assert squared_norms(old, new, ["w", "n", "absent"]) == (0.25, 25.0)
