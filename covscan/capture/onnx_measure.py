@@ -1,7 +1,8 @@
 """One measuring pass over an ONNX graph: run, read, replay, and keep nothing."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from covscan.capture.onnx_branches import Prepared
@@ -19,6 +20,9 @@ from covscan.models.types import Checkpoint
 
 MEMORY = 1 << 28
 """Bytes that the tapped values of one run may take; larger batches are run in parts."""
+
+_MANY = 2**16
+"""Values from which on those of a part of a batch are worked on by themselves: to join them would take longer."""
 
 _Parts = list[tuple[int, Rows]]
 
@@ -63,8 +67,9 @@ class Measurement:
         step = self._size or max(1, self._step // (1 + len(replays)))  # each gives as much again
         for chunk in cut(batch, step, fixed=self._size is not None, least=least):
             self._chunk(chunk, replays, number, seen, replayed)
-        for site in self._sites:
-            self._recorder.record(site.key, joined(seen[site]), batch)
+        for site, parts in seen.items():
+            if site in self._sites:
+                self._recorder.record(site.key, joined(parts), batch)
         for (site, reference), parts in replayed.items():
             if site in self._sites:
                 actual, counterfactual = joined(seen[site]), joined(parts)
@@ -82,18 +87,39 @@ class Measurement:
         where = f"batch {number} (samples {chunk.batch.index[0]} to {chunk.batch.index[-1]})"
         values = self._run(chunk, bool(replays), where)
         reader = Reader(chunk.batch, self._settings.positions, self._settings.seed)
-        for site in tuple(self._sites):
-            self._read(site, values[site.key.site], chunk, reader, seen[site])
-        read = {site.key.site: (site, seen[site][-1][1]) for site in self._sites if seen[site]}
+        here = {site: self._read(site, values[site.key.site], chunk, reader) for site in tuple(self._sites)}
+        read = {site.key.site: (site, rows) for site, rows in here.items() if rows is not None}
+        again = self._replayed(replays, values, read, chunk, reader, where)
+        for site, rows in read.values():
+            if chunk.alone or rows.given.size >= _MANY:
+                self._recorder.record(site.key, rows, chunk.batch)
+                for reference, found in again[site].items():
+                    self._recorder.replay(site.key.site, site.key, reference, rows, found, chunk.batch)
+            else:
+                seen[site].append((chunk.start, _owned(rows)))
+                for reference, found in again[site].items():
+                    replayed[site, reference].append((chunk.start, _owned(found)))
+
+    def _replayed(
+        self,
+        replays: Sequence[Replay],
+        values: Mapping[str, Any],
+        read: Mapping[str, tuple[Site, Rows]],
+        chunk: Chunk,
+        reader: Reader,
+        where: str,
+    ) -> Mapping[Site, dict[str, Rows]]:
+        """What the sites that were read are with the weights of each reference, by its id."""
+        again: dict[Site, dict[str, Rows]] = defaultdict(dict)
         for replay in replays:
             for name, found in replay.run(values, read, where).items():
                 if name not in read:  # what could not be read in this batch is none of the sites any more
                     continue
-                parts = replayed[(read[name][0], replay.reference)]
-                if isinstance(found, Rows):
-                    parts.append((chunk.start, found))
-                else:
-                    self._read(read[name][0], found, chunk, reader, parts)
+                site, _ = read[name]
+                rows = found if isinstance(found, Rows) else self._read(site, found, chunk, reader)
+                if rows is not None:
+                    again[site][replay.reference] = rows
+        return again
 
     def _present(self, sites: Sequence[Site]) -> list[Site]:
         present = []
@@ -119,13 +145,22 @@ class Measurement:
                 )
         return {**values, **feeds}
 
-    def _read(self, site: Site, value: Any, chunk: Chunk, reader: Reader, parts: _Parts) -> None:
+    def _read(self, site: Site, value: Any, chunk: Chunk, reader: Reader) -> Rows | None:
         try:
-            parts.append((chunk.start, read_rows(value, site, chunk, reader)))
+            return read_rows(value, site, chunk, reader)
         except UnreadableError as reason:
             self._recorder.skip(site.key.site, str(reason))
             if site in self._sites:
                 self._sites.remove(site)
+            return None
+
+
+def _owned(rows: Rows) -> Rows:
+    """``rows`` in memory of their own.
+
+    ONNX Runtime lets go of the values of a run together: one that somebody waits to read would keep all of them.
+    """
+    return rows if rows.given.flags.owndata else replace(rows, given=rows.given.copy())
 
 
 def _bytes(site: Site) -> int:

@@ -1,6 +1,5 @@
 """Rows out of the arrays that a run of an ONNX graph returns."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,7 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
         layout = site.layout
     if value.ndim <= max(layout.sample_axis, layout.channel_axis):
         raise UnreadableError(f"shape {value.shape} in a later batch")
-    rows = reader.array_rows(_trimmed(value, layout, chunk), layout)
-    if chunk.alone or not np.may_share_memory(rows.values, value):
-        return rows
-    # ONNX Runtime lets go of the values of a run together: one that is read whole would keep all until the batch ends.
-    return replace(rows, values=rows.values.copy())
+    return reader.array_rows(_trimmed(value, layout, chunk), layout)
 
 
 def joined(parts: list[tuple[int, Rows]]) -> Rows:
@@ -36,7 +31,7 @@ def joined(parts: list[tuple[int, Rows]]) -> Rows:
     if len(parts) == 1:
         return parts[0][1]
     return Rows(
-        values=np.concatenate([rows.values for _, rows in parts]),
+        given=np.concatenate([rows.given for _, rows in parts]),
         sample=np.concatenate([rows.sample + start for start, rows in parts]),
         position=np.concatenate([rows.position for _, rows in parts]),
     )

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from covscan.capture.types import Float, Layout, RemoteRows, Rows
 from covscan.data.types import Batch
 from covscan.stats.hashing import hash_pair
+from covscan.stats.origin import longest_run
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,8 @@ _POSITION_STREAM = 1
 _LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 _WIDE = 4
 """Bytes to a number that needs no widening."""
+_PLANE = 32
+"""Positions from which on a channel's are worked on by themselves, where its channels stand before them."""
 _SLAB = 2**16
 """Positions hashed at once, so that what lies between the first pass and the last stays in the cache."""
 
@@ -67,6 +70,8 @@ class Reader:
         sizes, sample, position = self._read_places(value.shape, layout, valid)
         moved = np.moveaxis(value, (layout.sample_axis, layout.channel_axis), (0, -1))
         places = self._indices(sizes, sample, position, layout)
+        if places is None and _stands_in_planes(value, layout):
+            return Rows(value.reshape(*value.shape[:2], -1), sample, position)
         values: Float = moved.reshape(len(sample), moved.shape[-1]) if places is None else moved[places]
         return Rows(values if values.dtype.itemsize >= _WIDE else values.astype(np.float32), sample, position)
 
@@ -133,6 +138,14 @@ class Reader:
             return sample, position
         inside = mask[sample, position]
         return sample[inside], position[inside]
+
+
+def _stands_in_planes(value: npt.NDArray[Any], layout: Layout) -> bool:
+    """Whether the positions of each channel stand one beside the other, and are many."""
+    if (layout.sample_axis, layout.channel_axis, layout.folded) != (0, 1, 1) or not value.flags.c_contiguous:
+        return False
+    positions = int(np.prod(value.shape[2:]))
+    return positions >= _PLANE and value.dtype.itemsize >= _WIDE and longest_run(positions) > 1
 
 
 def _check(value: "torch.Tensor") -> None:

@@ -9,7 +9,7 @@ from covscan.capture.types import Network, Rows, SiteKey, Skip
 from covscan.data.types import Batch, Samples
 from covscan.stats import BlockMoments, SiteSummary
 from covscan.stats.origin import Grouping, Index, Origin
-from covscan.stats.tile import Tile
+from covscan.stats.tile import Tile, offset_of
 
 _REPLAY_SHARE = 16
 _REPLAY_RUN = 32
@@ -51,11 +51,10 @@ class SummaryRecorder:
         self._batch: Batch | None = None
         self._origins: list[tuple[Index, Index, Origin]] = []
         self._offsets: dict[int, int] = {}
-        self._next = 0
 
     def record(self, key: SiteKey, rows: Rows, batch: Batch) -> None:
         """Reduce the rows of one site in one batch."""
-        channels = rows.values.shape[1]
+        channels = rows.given.shape[1]
         summary = self._summaries.get(key)
         if summary is None:
             bounds = self._sites[key].saturation
@@ -64,7 +63,7 @@ class SummaryRecorder:
         if channels != summary.channels:
             self.skip(key.site, f"{channels} channels in a later batch, {summary.channels} in the first")
             return
-        summary.update(rows.values, self._origin(rows, batch))
+        summary.update(rows.given, self._origin(rows, batch))
 
     def _origin(self, rows: Rows, batch: Batch) -> Origin:
         """Where ``rows`` come from, worked out once for all sites that are read at the same places of a batch."""
@@ -86,13 +85,13 @@ class SummaryRecorder:
         """(n,) the samples on which heavy modules are replayed, whatever batches they come in.
 
         Runs of 32 consecutive samples, evenly spread: 1/16 of all, and at least one run. Consecutive ones, so that few
-        batches hold them.
+        batches hold them. A part of a batch that was asked about before has the same ones.
         """
-        first = int(batch.index[0])
-        if first not in self._offsets:
-            self._offsets[first] = self._next
-            self._next += batch.n
-        run = (self._offsets[first] + np.arange(batch.n)) // _REPLAY_RUN
+        index = batch.index.tolist()
+        if index[0] not in self._offsets:
+            known = len(self._offsets)
+            self._offsets.update((sample, known + place) for place, sample in enumerate(index))
+        run = np.array([self._offsets[sample] for sample in index]) // _REPLAY_RUN
         chosen: npt.NDArray[np.bool_] = run % self._every == 0
         return chosen
 
@@ -110,15 +109,17 @@ class SummaryRecorder:
         del name
         place = (key, reference)
         if place not in self._replays:
-            shape = (self._blocks, actual.values.shape[1])
+            shape = (self._blocks, actual.given.shape[1])
             self._replays[place] = Replay(BlockMoments(*shape), BlockMoments(*shape))
         kept = self._replays[place]
         if kept.actual is None or kept.counterfactual is None:
             return
-        rows = slice(None) if _is_light(work) else self._chosen(batch)[actual.sample]
-        grouping = Grouping(batch.block[actual.sample[rows]])
-        kept.actual.update(Tile(actual.values[rows], grouping))
-        kept.counterfactual.update(Tile(counterfactual.values[rows], grouping))
+        chosen = np.ones(batch.n, bool) if _is_light(work) else self._chosen(batch)
+        here = None if chosen.all() else chosen[actual.sample]
+        grouping = self._origin(actual, batch).grouping if here is None else Grouping(batch.block[actual.sample[here]])
+        for side, rows in ((kept.actual, actual), (kept.counterfactual, counterfactual)):
+            values = rows.given if here is None else rows.values[here]
+            side.update(Tile(values, grouping, offset_of(values)))
 
     def unmoved(self, name: str, key: SiteKey, reference: str) -> None:
         """Note that a module's weights are bit-equal at the reference."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint
 from covscan.report.types import SourceLine
+from covscan.stats.tile import in_rows
 
 if TYPE_CHECKING:
     import torch
@@ -164,13 +165,20 @@ class Network:
 class Rows:
     """What was read of one tensor in one batch.
 
-    ``values`` (rows, channels) floating; rows of one sample stand together, in ascending sample order. ``sample``
-    (rows,) int64 is the row's place in the batch (0 … n-1), ``position`` (rows,) int64 its position in the tensor.
+    ``given`` (rows, channels) floating; rows of one sample stand together, in ascending sample order. Where all of a
+    tensor is read whose channels stand before its positions, (samples, channels, positions): to bring them into rows
+    takes as long as all statistics of them. ``sample`` (rows,) int64 is the row's place in the batch (0 … n-1),
+    ``position`` (rows,) int64 its position in the tensor.
     """
 
-    values: Float
+    given: Float
     sample: npt.NDArray[np.int64]
     position: npt.NDArray[np.int64]
+
+    @property
+    def values(self) -> Float:
+        """(rows, channels); a copy where they are given otherwise."""
+        return in_rows(self.given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,7 @@ class Recorder(Protocol):
     """Takes what a back end reads."""
 
     def record(self, key: SiteKey, rows: Rows, batch: Batch) -> None:
-        """Reduce the rows of one site in one batch. Called once per site and batch."""
+        """Reduce the rows of one site in one batch, or in a part of it. Called once for each sample."""
         ...
 
     def wants_replay(self, batch: Batch, work: int | None = None) -> bool:

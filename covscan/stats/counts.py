@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from covscan.stats.tile import ALL_FINITE, Tile, counted
+from covscan.stats.tile import ALL_FINITE, Tile
 
 
 class ChannelCounts:
@@ -27,15 +27,15 @@ class ChannelCounts:
     def update(self, tile: Tile) -> None:
         """Take the rows of an update."""
         values = tile.values
-        self.total += len(values)
+        self.total += tile.rows
         self.zero += tile.zeros
         if tile.finite is not ALL_FINITE:
-            self.nonfinite += counted(~tile.finite)
+            self.nonfinite += tile.counted(~tile.finite)
         # Extremes are of finite values alone, and what is not finite is not saturated.
         if (tile.low <= self.low).any():
-            self.saturated += counted((values <= self.low) & tile.finite)
+            self.saturated += tile.counted((values <= self.low) & tile.finite)
         if (tile.high >= self.high).any():
-            self.saturated += counted((values >= self.high) & tile.finite)
+            self.saturated += tile.counted((values >= self.high) & tile.finite)
 
     def merge(self, other: "ChannelCounts") -> None:
         """Add what another accumulator over the same channels has seen."""

@@ -63,7 +63,7 @@ class BlockMoments:
 
     def update(self, tile: Tile) -> None:
         """Take the rows of an update, whose blocks are among these."""
-        if len(tile.values):
+        if tile.rows:
             self._combine(tile.grouping.present, *tile.moments)
 
     def merge(self, other: "BlockMoments") -> None:

@@ -16,8 +16,13 @@ Index = npt.NDArray[np.int64]
 _ROW_STREAM = 4
 _SHORT, _LONG = 8, 128
 """Rows to a run: sums of fewer are no quicker than a product, sums of more lose digits in float32."""
-_SLAB = 2**17
+SLAB = 2**17
 """Values worked on at once, so that they stay in the cache from one pass to the next."""
+
+
+def longest_run(rows: int) -> int:
+    """The longest runs of equal length, neither too short nor too long, into which ``rows`` can be cut; else 1."""
+    return next((length for length in range(min(rows, _LONG), _SHORT - 1, -1) if rows % length == 0), 1)
 
 
 class Grouping:
@@ -31,17 +36,25 @@ class Grouping:
     def __init__(self, block: Index) -> None:
         starts = np.flatnonzero(np.diff(block, prepend=-1))
         run = int(np.gcd.reduce(np.append(starts[1:], len(block)) - starts))
-        self.run = next((length for length in range(min(run, _LONG), _SHORT - 1, -1) if run % length == 0), 1)
+        self.run = longest_run(run)
+        self._block = block
+        self._of_every: dict[int, Grouping] = {}
         self.present, place = np.unique(block[:: self.run], return_inverse=True)
         self._member = np.zeros((len(self.present), len(place)))  # (blocks here, runs)
         self._member[place, np.arange(len(place))] = 1
         self._apart = bool(np.array_equal(place, np.arange(len(self.present))))
         self.count: Float64 = self._member.sum(axis=1) * self.run
 
+    def of_every(self, rows: int) -> "Grouping":
+        """Of samples that have so many ``rows`` each, instead of their rows."""
+        if rows not in self._of_every:
+            self._of_every[rows] = Grouping(self._block[::rows])
+        return self._of_every[rows]
+
     def slabs(self, values: npt.NDArray[np.number]) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
         """(runs, rows of each, channels) of as many runs of ``values`` (rows, channels) as fit into the cache."""
         runs = values.reshape(-1, self.run, values.shape[1])
-        many = max(1, _SLAB // (self.run * values.shape[1]))
+        many = max(1, SLAB // (self.run * values.shape[1]))
         for start in range(0, len(runs), many):
             place = slice(start, start + many)
             yield place, runs[place]

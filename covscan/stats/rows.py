@@ -88,7 +88,7 @@ class RowSample:
         return self._places.block
 
     def update(self, values: npt.NDArray[np.floating], origin: Origin) -> None:
-        """Take ``values`` (rows, channels) that come from ``origin``."""
+        """Take ``values`` (rows, channels), or (samples, channels, positions), whose rows come from ``origin``."""
         known = (self._places, self.seed, self.capacity)
         if known not in origin.known:
             origin.known[known] = _renewed(self._places, origin.keys(self.seed), origin, self.capacity)
@@ -108,7 +108,11 @@ class RowSample:
 
     def _cut(self, values: npt.NDArray[np.floating], rows: Index) -> npt.NDArray[np.floating]:
         """A copy of ``rows`` and of the channels that are kept."""
-        taken = values.take(rows, axis=0)
+        if values.ndim == 2:
+            taken = values.take(rows, axis=0)
+        else:
+            sample, position = np.divmod(rows, values.shape[2])
+            taken = values[sample, :, position]
         # "clip" changes nothing, since all are inside, and needs no buffer: 0.10 ms against 0.15 ms for 256 x 512.
         return taken if self._all else taken.take(self.channels, axis=1, mode="clip")
 

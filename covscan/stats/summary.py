@@ -11,10 +11,7 @@ from covscan.stats.extremes import Extremes
 from covscan.stats.moments import BlockMoments
 from covscan.stats.origin import Origin
 from covscan.stats.rows import RowSample
-from covscan.stats.tile import Tile
-
-_MOST_DOUBTFUL = 1 / 8
-"""Of the channels, from which on sums around the mean of the update before are quicker than working out again."""
+from covscan.stats.tile import Tile, offset_of
 
 
 class SiteSummary:
@@ -31,7 +28,7 @@ class SiteSummary:
         self.extremes = Extremes(channels)
         self.rows = RowSample(channels, seed)
         self.samples = 0
-        self._pivot: npt.NDArray[np.floating] | None = None  # for the sums of the next update
+        self._pivot: npt.NDArray[np.floating] | None = None  # around what the next update is added up
 
     @property
     def blocks(self) -> int:
@@ -44,13 +41,13 @@ class SiteSummary:
         return self.moments.count.shape[1]
 
     def update(self, values: npt.NDArray[np.floating], origin: Origin) -> None:
-        """Take ``values`` (rows, channels) that come from ``origin``.
+        """Take ``values`` (rows, channels), or (samples, channels, positions), whose rows come from ``origin``.
 
         The rows of one sample must all come in the same call.
         """
+        if not self.samples:
+            self._pivot = offset_of(values)
         tile = Tile(values, origin.grouping, self._pivot)
-        if self._pivot is None and np.count_nonzero(tile.doubtful) > _MOST_DOUBTFUL * self.channels:
-            self._pivot = tile.moments[1].mean(axis=0).astype(values.dtype)
         self.samples += origin.samples
         self.moments.update(tile)
         self.counts.update(tile)

@@ -1,12 +1,13 @@
 """Reducing the rows of one update for all accumulators at once, while they lie in the cache."""
 
+import itertools
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from covscan.stats.origin import Float64, Grouping, Index
+from covscan.stats.origin import SLAB, Float64, Grouping, Index, longest_run
 
 Values = npt.NDArray[np.floating]
 
@@ -15,6 +16,8 @@ ALL_FINITE: Final = np.ones((1, 1), bool)
 _OFFSET = 2.0
 """Squared mean over variance up to which a variance may come from sums of squares: beyond it these hold too few of its
 digits. In float32 the variances of 256 rows are then off by 5e-7 at most, and by 1e-7 where nothing is offset."""
+_LOOK, _MOST_FAR = 64, 1 / 8
+"""Rows looked at to see whether there is an offset, and channels that must have one: others are worked out again."""
 _SMALL = 1e-30
 """Sums of squares below this hold squares that float32 has not all digits of, or none."""
 _ROUNDING = 64
@@ -22,39 +25,54 @@ _ROUNDING = 64
 
 
 class Tile:
-    """``values`` (rows, channels) of some blocks, and what they come to.
+    """The values of some blocks, and what they come to.
 
-    ``low`` and ``high`` (channels,) are the extremes of the finite values, infinite where there are none; ``zeros``
-    (channels,) int64 counts values of zero; ``finite`` is ``ALL_FINITE``, or (rows, channels) bool that is False where
-    a value is NaN or infinite. Sums are of deviations from ``pivot`` (channels,), in the dtype of the values, or from
-    zero.
+    ``values`` (rows, channels), or (samples, channels, positions) with as many rows of each sample. ``low`` and
+    ``high`` (channels,) are the extremes of the finite ones, infinite where there are none; ``zeros`` (channels,) int64
+    counts values of zero; ``finite`` is ``ALL_FINITE``, or of the shape of the values and False where one is NaN or
+    infinite. Sums are of deviations from ``pivot`` (channels,), in the dtype of the values, or from zero.
     """
 
     def __init__(self, values: Values, block: Index | Grouping, pivot: Values | None = None) -> None:
         self.values = values
         self.grouping = block if isinstance(block, Grouping) else Grouping(block)
         channels = values.shape[1]
+        self.rows = values.size // max(channels, 1)
         self.finite: npt.NDArray[np.bool_] = ALL_FINITE
         self.zeros = np.zeros(channels, np.int64)
         self._pivot = pivot
-        if not len(values):
+        if not self.rows:
             self.low, self.high = np.full(channels, np.inf), np.full(channels, -np.inf)
             return
         with np.errstate(over="ignore", invalid="ignore"):
             self._reduce()
         if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
             self.finite = np.isfinite(values)
-            self.low = np.where(self.finite, values, np.inf).min(axis=0)
-            self.high = np.where(self.finite, values, -np.inf).max(axis=0)
+            axes = (0, 2) if values.ndim == 3 else 0
+            self.low = np.where(self.finite, values, np.inf).min(axis=axes)
+            self.high = np.where(self.finite, values, -np.inf).max(axis=axes)
+
+    def counted(self, there: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """(channels,) how many of ``there``, of the shape of the values, are True."""
+        return counted(there) if there.ndim == 2 else np.add.reduce(there, axis=(0, 2), dtype=np.int64)
 
     def _reduce(self) -> None:
+        if self.values.ndim == 3:
+            self._reduce_planes()
+        elif self.grouping.run > 1:
+            self._reduce_runs()
+        else:
+            self._reduce_rows()
+
+    def _reduce_rows(self) -> None:
         group, values, pivot = self.grouping, self.values, self._pivot
-        if group.run == 1:
-            self.low, self.high = np.minimum.reduce(values, axis=0), np.maximum.reduce(values, axis=0)
-            self.zeros += counted(values == 0)
-            deviation = values if pivot is None else values - pivot
-            self._first, self._second = group.total(deviation), group.total(np.square(deviation))
-            return
+        self.low, self.high = np.minimum.reduce(values, axis=0), np.maximum.reduce(values, axis=0)
+        self.zeros += counted(values == 0)
+        deviation = values if pivot is None else values - pivot
+        self._first, self._second = group.total(deviation), group.total(np.square(deviation))
+
+    def _reduce_runs(self) -> None:
+        group, values, pivot = self.grouping, self.values, self._pivot
         low, high, first, second = np.empty((4, len(values) // group.run, values.shape[1]), values.dtype)
         for place, rows in group.slabs(values):
             np.minimum.reduce(rows, axis=1, out=low[place])
@@ -64,6 +82,29 @@ class Tile:
         self.low, self.high = np.minimum.reduce(low, axis=0), np.maximum.reduce(high, axis=0)
         self._first, self._second = group.by_block(first), group.by_block(second)
 
+    def _reduce_planes(self) -> None:
+        samples, channels, positions = self.values.shape
+        run = longest_run(positions)
+        low, high = np.empty((2, samples, channels), self.values.dtype)
+        first, second = np.empty((2, samples, channels))
+        ones = np.ones(run, self.values.dtype)
+        many = max(1, SLAB // positions)
+        for sample, start in itertools.product(range(samples), range(0, channels, many)):
+            place = sample, slice(start, start + many)
+            planes = self.values[place]
+            np.minimum.reduce(planes, axis=1, out=low[place])
+            np.maximum.reduce(planes, axis=1, out=high[place])
+            zero = planes == 0
+            if zero.any():
+                few = np.add.reduce(zero.view(np.uint8).reshape(-1, run), axis=1, dtype=np.uint8)
+                self.zeros[place[1]] += few.reshape(-1, positions // run).sum(axis=1, dtype=np.int64)
+            runs = (planes if self._pivot is None else planes - self._pivot[place[1], None]).reshape(-1, run)
+            for sums, found in ((first, runs @ ones), (second, np.einsum("rn,rn->r", runs, runs))):
+                np.sum(found.reshape(-1, positions // run), axis=1, dtype=np.float64, out=sums[place])
+        self.low, self.high = low.min(axis=0), high.max(axis=0)
+        group = self.grouping.of_every(positions)
+        self._first, self._second = group.total(first), group.total(second)
+
     @cached_property
     def moments(self) -> tuple[Float64, Float64, Float64]:
         """(blocks here, channels) count, mean and sum of squared deviations of the finite values of each block.
@@ -72,30 +113,49 @@ class Tile:
         """
         group = self.grouping
         if self.finite is not ALL_FINITE:
-            return _around_mean(group, self.values, self.finite)
+            return _around_mean(group, in_rows(self.values), in_rows(self.finite))
         count = group.count[:, None]
         with np.errstate(over="ignore", invalid="ignore"):
             mean = self._first / count
             m2 = np.maximum(self._second - self._first * mean, 0.0)
             if self._pivot is not None:
                 mean += self._pivot
-        doubtful = self.doubtful
+        doubtful = ~self._told()
         if doubtful.any():
             rest = self.values if doubtful.all() else self.values.compress(doubtful, axis=1)
-            _, mean[:, doubtful], m2[:, doubtful] = _around_mean(group, rest, ALL_FINITE)
+            _, mean[:, doubtful], m2[:, doubtful] = _around_mean(group, in_rows(rest), ALL_FINITE)
         return count, mean, m2
 
-    @cached_property
-    def doubtful(self) -> npt.NDArray[np.bool_]:
-        """(channels,) whose variance the sums do not tell well enough; none where values are not finite."""
-        if self.finite is not ALL_FINITE:
-            return np.zeros(len(self.low), bool)
+    def _told(self) -> npt.NDArray[np.bool_]:
+        """(channels,) whose variance the sums tell well enough."""
         with np.errstate(over="ignore", invalid="ignore"):
             whole, squares = self._first.sum(axis=0), self._second.sum(axis=0)
-            told: npt.NDArray[np.bool_] = len(self.values) * squares >= (1 + 1 / _OFFSET) * np.square(whole)
+            told: npt.NDArray[np.bool_] = self.rows * squares >= (1 + 1 / _OFFSET) * np.square(whole)
         told &= (squares >= _SMALL) & (squares < np.inf)
         told |= (self.low == self.high) & (self.low == (0.0 if self._pivot is None else self._pivot))
-        return ~told
+        return told
+
+
+def in_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(rows, channels) of what is that already, or (samples, channels, positions)."""
+    return values if values.ndim == 2 else np.moveaxis(values, 1, 2).reshape(-1, values.shape[1])
+
+
+def offset_of(values: Values) -> Values | None:
+    """(channels,) around what ``values`` and others like them are best added up; None where zero does as well.
+
+    A look at a few of them, which are as in ``Tile``: where it was wrong nothing but time is lost.
+    """
+    if values.ndim == 3:
+        few = in_rows(values[:, :, :: max(1, len(values) * values.shape[2] // _LOOK)])
+    else:
+        few = values[:: max(1, len(values) // _LOOK)]
+    if not len(few):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = _rough_mean(few)
+        far = np.square(mean) > _OFFSET * np.square(few - mean).mean(axis=0)
+    return _exact_if_constant(mean, few[0]) if np.count_nonzero(far) > _MOST_FAR * len(far) else None
 
 
 def _sums_of_runs(rows: Values, first: Values, second: Values) -> None:

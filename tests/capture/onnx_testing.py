@@ -34,7 +34,7 @@ class Recorded:
     replay_batches: frozenset | None = None
 
     def record(self, key, rows, batch):
-        self.parts.setdefault(key, []).append((rows, batch))
+        self.parts.setdefault(key, []).append((Rows(rows.values.copy(), rows.sample, rows.position), batch))
 
     def wants_replay(self, batch, work=None):
         return self.replay_batches is None or int(batch.index[0]) in self.replay_batches

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from covscan.capture.script_backend import ScriptBackend
-from covscan.capture.types import SiteKey, call_name
+from covscan.capture.types import Rows, SiteKey, call_name
 from covscan.config.settings import Settings
 from covscan.data.types import Batch
 from covscan.models.types import Checkpoint, Series
@@ -208,7 +208,7 @@ class Notes:
         self.still: set[tuple[str, str]] = set()
 
     def record(self, key, rows, batch):
-        self.rows[key].append(rows)
+        self.rows[key].append(Rows(rows.values.copy(), rows.sample, rows.position))
 
     def wants_replay(self, batch, work=None):
         return work is not None and work > 0

@@ -1,5 +1,7 @@
 """Files: external data, weights, what ONNX Runtime refuses, and what is left behind."""
 
+import mmap
+
 import numpy as np
 import onnx
 import pytest
@@ -38,6 +40,13 @@ def _external(folder, seed=0, name="m.onnx"):
     return path
 
 
+def is_mapped(array):
+    """Whether its memory is a file's."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
+
+
 def test_external_data_is_read_where_it_lies_and_nothing_is_left_behind(tmp_path):
     now, then = _external(tmp_path / "b", 0), _external(tmp_path / "a", 10)
     files = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
@@ -47,7 +56,7 @@ def test_external_data_is_read_where_it_lies_and_nothing_is_left_behind(tmp_path
     _, other = found.seen.replayed("h", "a")
     np.testing.assert_allclose(other, x @ normal(5, 6, seed=10).T + normal(5, seed=11), rtol=1e-4, atol=1e-5)
     weights = found.backend.weights(checkpoint(now))
-    assert isinstance(weights["w0"].base, np.memmap)
+    assert is_mapped(weights["w0"])
     np.testing.assert_array_equal(weights["w0"], normal(5, 6))
     assert list(weights) == ["w0", "b0", "w1"]
     assert len(weights) == 3
