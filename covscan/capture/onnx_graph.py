@@ -1,7 +1,7 @@
 """An ONNX graph with what its edges say: who makes a value, who reads it, and which values never change."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ class Graph:
     ``nodes`` stand in order of execution. ``leaves`` are the tensors written down in the file (initializers
     and Constant nodes); ``constants`` also holds what follows from them alone (a transposed or dequantized
     weight). ``inputs`` are what has to be fed, ``returned`` the names of the outputs. ``folder`` is where
-    external data is relative to.
+    external data is relative to. ``read`` keeps weights that had to be read for ONNX Runtime, by name.
     """
 
     model: onnx.ModelProto
@@ -32,6 +32,7 @@ class Graph:
     constants: frozenset[str]
     inputs: tuple[onnx.ValueInfoProto, ...]
     returned: frozenset[str]
+    read: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
 
     def maker(self, value: str) -> onnx.NodeProto | None:
         """The node that produces ``value``; None for graph inputs and initializers."""

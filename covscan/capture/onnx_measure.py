@@ -55,7 +55,7 @@ class Measurement:
         self._outputs = [site.key.site for site in self._sites if site.key.site in produced]
         self._extra = sorted({name for replay in replays for name in replay.feeds if name in produced})
         everything = dict.fromkeys((*self._outputs, *self._decisions, *self._extra))
-        self._session = open_session(self._graph.model, self._path, everything)
+        self._session = open_session(self._graph.model, self._path, everything, read=self._graph.read)
 
     def batch(self, batch: Batch, number: int) -> None:
         """Run one batch and hand its rows to the recorder. Raises UsageError."""

@@ -116,7 +116,7 @@ def _probes(graph: Graph, checkpoint: Checkpoint, batches: Sequence[Batch]) -> l
     All values of eight images in a ViT-S are 1.9 GB.
     """
     wanted = [name for name in graph.producer if name not in graph.constants or _has_telling_shape(graph, name)]
-    types = open_session(graph.model, checkpoint.path, wanted, as_written=True, once=True).types()
+    types = open_session(graph.model, checkpoint.path, wanted, as_written=True, once=True, read=graph.read).types()
     kinds = {name: _kind(types[name]) for name in wanted}
     shapes = _Shapes(graph, checkpoint.path, [name for name in wanted if kinds[name] in _DTYPES.values()])
     written = {name: tuple(tensor.dims) for name, tensor in graph.leaves.items()}
@@ -144,7 +144,7 @@ class _Shapes:
             model.graph.node.append(onnx.helper.make_node("Shape", [name], [output]))
         if not any(each.domain in ("", "ai.onnx") for each in model.opset_import):
             model.opset_import.append(onnx.helper.make_opsetid("", _SHAPE_SINCE))
-        self._session = open_session(model, path, self._outputs.values(), as_written=True, once=True)
+        self._session = open_session(model, path, self._outputs.values(), as_written=True, once=True, read=graph.read)
 
     def of(self, feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
         """By name, on this input. Raises UsageError."""

@@ -21,13 +21,15 @@ class LentWeights:
 
     ``lean`` is a copy of the model that names them alone. What lies in a file where its numbers can be used as they
     are ONNX Runtime maps itself, and lets go of what it has brought into another form. What starts between two
-    numbers' places (as most do inside of a model's own file) is read here, and used by ONNX Runtime where it was read.
+    numbers' places (as most do inside of a model's own file) is read here, once for all sessions that share ``read``,
+    and used by ONNX Runtime where it was read.
     What is no file's, or in a file behind a symbolic link that leaves the model's folder, as model hubs lay out their
     caches, ONNX Runtime takes from an array only, which it copies.
     """
 
-    def __init__(self, model: onnx.ModelProto, folder: Path) -> None:
+    def __init__(self, model: onnx.ModelProto, folder: Path, read: dict[str, Array]) -> None:
         self.lean = onnx.ModelProto()
+        self._read = read
         self._used: dict[str, Array] = {}
         self._copied: dict[str, Array] = {}
         self._handles: list[Any] = []
@@ -67,7 +69,9 @@ class LentWeights:
         if not _reachable(tensor, folder):
             self._copied[tensor.name] = array
         elif not array.flags.aligned:
-            self._used[tensor.name] = aligned(array)
+            if tensor.name not in self._read:
+                self._read[tensor.name] = aligned(array)
+            self._used[tensor.name] = self._read[tensor.name]
 
     def _lent(self, array: Array) -> Any:
         self._handles.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))

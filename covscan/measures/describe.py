@@ -1,5 +1,6 @@
 """What is said of one site at one checkpoint."""
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -76,13 +77,14 @@ def _from_rows(kept: Kept) -> dict[str, float | None]:
     finite = summary.rows.values[np.isfinite(summary.rows.values)]  # float32, in which sorting costs half
     fields: dict[str, float | None] = {}
     if len(finite):
-        quantiles = _at(np.sort(finite), np.array(QUANTILES) / 100)
+        ranked = np.sort(finite)
+        quantiles = _at(ranked, np.array(QUANTILES) / 100)
         fields |= {f"p{q}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)}
         squares = np.subtract(finite, finite.mean(dtype=np.float64), dtype=np.float64)
         np.square(squares, out=squares)
         square = float(squares.mean())
         fields["kurtosis"] = float(np.square(squares, out=squares).mean() / square**2) if square > 0 else None
-        middle = _median(np.abs(finite))
+        middle = _median_size(ranked)
         largest = max(abs(float(summary.extremes.low.min())), abs(float(summary.extremes.high.max())))
         fields["massive_activation"] = largest / middle if middle > 0 else None
     return fields | _directions(kept)
@@ -96,11 +98,22 @@ def _at(ranked: npt.NDArray[np.float32], shares: Float64) -> Float64:
     return low + (high - low) * (place - below)
 
 
-def _median(values: npt.NDArray[np.float32]) -> float:
-    half = len(values) // 2
-    parted = np.partition(values, half)  # 0.14 ms where sorting takes 0.38
-    upper = float(parted[half])
-    return upper if len(values) % 2 else (float(parted[:half].max()) + upper) / 2
+def _median_size(ranked: npt.NDArray[np.float32]) -> float:
+    """Median of the absolute values of ascending ones, which are two ascending rows: a search takes no time."""
+    split = int(np.searchsorted(ranked, 0.0))
+    positive, negative = ranked[split:], ranked[:split][::-1]
+    half = len(ranked) // 2
+    upper = _kth_size(positive, negative, half)
+    return upper if len(ranked) % 2 else (_kth_size(positive, negative, half - 1) + upper) / 2
+
+
+def _kth_size(positive: npt.NDArray[np.float32], negative: npt.NDArray[np.float32], k: int) -> float:
+    """The ``k``-th smallest size, from 0, of values that both ascend in it."""
+    least, most = max(0, k + 1 - len(negative)), min(k + 1, len(positive))
+    taken = least + bisect_left(range(least, most), True, key=lambda number: positive[number] >= -negative[k - number])
+    rest = k + 1 - taken
+    last = [float(positive[taken - 1])] if taken else []
+    return max([*last, -float(negative[rest - 1])] if rest else last)
 
 
 def _directions(kept: Kept) -> dict[str, float | None]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from covscan.config.cores import cores
 from covscan.errors import CovscanError, UsageError, raise_collected
 from covscan.models.contents import stated_steps
 from covscan.models.digest import Stamp, check_unchanged, digest, stamp
@@ -71,7 +73,7 @@ class Draft:
 def open_series(found: Sequence[Saved], notes: list[str], *, trust: bool) -> Shelf:
     """Read, hash, order and name the checkpoints. Raises UsageError or InputErrors."""
     format_name = one_format(found)
-    return arranged(_each(_complete(found, format_name), lambda saved: draft(saved, trust=trust)), notes)
+    return arranged(_drafts(_complete(found, format_name), trust=trust), notes)
 
 
 def arranged(drafts: Sequence[Draft], notes: list[str]) -> Shelf:
@@ -130,10 +132,24 @@ def _each(found: Sequence[Saved], read: Callable[[Saved], Value]) -> list[Value]
     return values
 
 
+def _drafts(found: Sequence[Saved], *, trust: bool) -> list[Draft]:
+    """Each one's draft. They are hashed on other cores while torch is loaded and this thread reads what they state."""
+    stamps = {saved: stamp(saved.files) for saved in found}  # first of all, so that a change meanwhile is noticed
+    pool = ThreadPoolExecutor(cores())
+    try:
+        hashes = {saved: pool.submit(digest, saved) for saved in found}
+        return _each(
+            found,
+            lambda saved: Draft(saved, stamps[saved], stated_steps(saved, trust=trust), hashes[saved].result()),
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def draft(saved: Saved, *, trust: bool) -> Draft:
     """Read what the checkpoint states, and hash it. Raises UsageError."""
-    before = stamp(saved.files)  # first of all, so that a change during the reading is noticed
-    return Draft(saved, before, stated_steps(saved, trust=trust), digest(saved))
+    (drafted,) = _drafts([saved], trust=trust)
+    return drafted
 
 
 def _without_copies(drafts: Sequence[Draft], notes: list[str]) -> list[Draft]:

@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 from covscan.measures import distribution as dist
 from covscan.measures import geometry as geo
 from covscan.measures.compare import compare, noise_floors
-from covscan.measures.describe import describe, per_channel
+from covscan.measures.describe import _median_size, describe, per_channel
 from covscan.measures.movement import nonfinite_weights, shift_per_weight_movement, squared_norms
 from covscan.measures.replicates import groups_of, jackknife_error, student_quantile
 from covscan.measures.result import Result, judge
@@ -327,6 +327,14 @@ def test_the_largest_singular_value_is_that_of_all_of_them(shape, offset, decay)
     ):
         found = geo.largest_squared_singular_value(each)
         assert found == pytest.approx(np.linalg.svd(each, compute_uv=False)[0] ** 2, rel=1e-8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 1001])
+@pytest.mark.parametrize("offset", [-9.0, -0.5, 0.0, 0.3, 9.0])
+def test_the_median_size_is_found_among_ascending_values(count, offset):
+    values = np.random.default_rng(count).normal(offset, 1.0, count).astype(np.float32)
+    for each in (values, np.maximum(values, 0), np.round(values), np.zeros_like(values)):
+        assert _median_size(np.sort(each)) == pytest.approx(np.median(np.abs(each)), rel=1e-6)
 
 
 def test_cosines_are_of_pairs_from_different_samples():
