@@ -142,7 +142,7 @@ def open_session(
     options.log_severity_level = 4
     options.intra_op_num_threads = asked_threads() or 0
     options.add_session_config_entry(_FOLDER, str(path.parent.resolve()))
-    weights = LentWeights(model, path.parent, {} if read is None else read)
+    weights = LentWeights(model, path.parent, read)
     try:
         with guarded():
             written = tapped_model(weights.lean, outputs).SerializeToString()

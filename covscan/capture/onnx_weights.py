@@ -27,9 +27,9 @@ class LentWeights:
     caches, ONNX Runtime takes from an array only, which it copies.
     """
 
-    def __init__(self, model: onnx.ModelProto, folder: Path, read: dict[str, Array]) -> None:
+    def __init__(self, model: onnx.ModelProto, folder: Path, read: dict[str, Array] | None = None) -> None:
         self.lean = onnx.ModelProto()
-        self._read = read
+        self._read: dict[str, Array] = {} if read is None else read
         self._used: dict[str, Array] = {}
         self._copied: dict[str, Array] = {}
         self._handles: list[Any] = []
@@ -67,7 +67,7 @@ class LentWeights:
         if array is None:
             return
         if not _reachable(tensor, folder):
-            self._copied[tensor.name] = array
+            self._copied[tensor.name] = aligned(array)
         elif not array.flags.aligned:
             if tensor.name not in self._read:
                 self._read[tensor.name] = aligned(array)

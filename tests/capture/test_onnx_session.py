@@ -141,6 +141,34 @@ def test_weights_are_used_where_they_lie_in_the_file(tmp_path, place, once):
         np.testing.assert_allclose(given[name], expected, rtol=1e-6 if once else 0)
 
 
+def test_weights_that_were_read_serve_further_sessions(tmp_path):
+    model, weight = _weighted()
+    path = next(
+        path
+        for place in range(8)
+        if (path := _written(tmp_path / f"{place}.onnx", model, "p" * place))
+        and LentWeights(_lean(path), tmp_path)._used
+    )
+    read: dict[str, np.ndarray] = {}
+    first, second = (LentWeights(_lean(path), tmp_path, read) for _ in range(2))
+    assert first._used["w"] is second._used["w"]
+    np.testing.assert_array_equal(read["w"], weight)
+    fed = {"x": np.random.default_rng(1).normal(size=(5, 64)).astype(np.float32)}
+    whole = onnxruntime.InferenceSession(model.SerializeToString()).run(["y"], fed)
+    given = open_session(_lean(path), path, read=read).run(["y"], fed, where="a test")
+    np.testing.assert_array_equal(given["y"], whole[0])
+
+
+def _written(path, model, producer):
+    model.producer_name = producer
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _lean(path):
+    return onnx.ModelProto.FromString(without_numbers(path))
+
+
 def test_weights_of_a_model_behind_a_link_are_read(tmp_path):
     model, _ = _weighted()
     for name in ("blobs", "shown"):
