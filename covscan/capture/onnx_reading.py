@@ -28,7 +28,7 @@ def read_rows(value: Any, site: Site, chunk: Chunk, reader: Reader) -> Rows:
 
 def joined(parts: list[tuple[int, Rows]]) -> Rows:
     """Rows of consecutive chunks as rows of the whole batch; each part with the start of its chunk."""
-    if len(parts) == 1:
+    if len(parts) == 1 and parts[0][0] == 0:
         return parts[0][1]
     return Rows(
         given=np.concatenate([rows.given for _, rows in parts]),

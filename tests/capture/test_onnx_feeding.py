@@ -1,6 +1,7 @@
 """How samples get into a graph: fixed batch sizes, ragged ends, several inputs, states, and what does not fit."""
 
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from onnx_testing import Recorded, Source, batch, checkpoint, everything, node, 
 from covscan.capture import onnx_measure, onnx_session
 from covscan.capture.onnx_backend import OnnxBackend
 from covscan.capture.onnx_feeding import cut, fill, pick
-from covscan.capture.types import Layout, SiteKey
+from covscan.capture.recorder import SummaryRecorder
+from covscan.capture.types import Layout, Reference, SiteKey
 from covscan.data.types import Batch
 from covscan.errors import UsageError
 
@@ -51,6 +53,39 @@ def test_the_cut_of_batches_does_not_change_what_is_read(tmp_path, monkeypatch):
         np.testing.assert_allclose(whole.values(name), small.values(name), rtol=1e-6, atol=1e-6)
     rows, _ = small.parts[SiteKey("h", "output")][0]
     assert rows.sample.tolist() == sorted(list(range(9)) * 6)
+
+
+@pytest.mark.parametrize("positions", [None, 6])
+@pytest.mark.parametrize("many", [1, 60, 200, 10**6])
+def test_parts_of_which_some_are_large_hold_what_one_run_holds(tmp_path, monkeypatch, positions, many):
+    """Parts of five and of three samples, of which the first alone may be large enough to be recorded by itself."""
+    path, then = _linear(tmp_path / "m.onnx", ["N", 40]), checkpoint(_linear(tmp_path / "a.onnx", ["N", 40], seed=8))
+    x, blocks = normal(8, 40, 4), np.arange(8) % 3
+    batches = [Batch(index=np.arange(8), block=blocks, positional=(x,))]
+    summaries = []
+    for memory in (onnx_measure.MEMORY, 2 * 5 * 4 * 40 * (4 + 3 + 3)):
+        monkeypatch.setattr(onnx_measure, "MEMORY", memory)
+        backend = OnnxBackend(Source(), everything(positions=positions))
+        network = backend.plan(checkpoint(path), batches[0])
+        recorder = SummaryRecorder(network, SimpleNamespace(blocks=3, count=8), seed=0)
+        backend.measure(checkpoint(path), network, iter(batches), recorder, (Reference("a", then, backend),))
+        summaries.append(recorder.summary())
+        monkeypatch.setattr(onnx_measure, "_MANY", many)
+    whole, parts = summaries
+    assert whole.sites.keys() == parts.sites.keys()
+    assert len(whole.replays) == 1
+    for key, expected in whole.sites.items():
+        found = parts.sites[key]
+        np.testing.assert_array_equal(found.rows.key, expected.rows.key)
+        np.testing.assert_array_equal(found.rows.sample, expected.rows.sample)
+        np.testing.assert_allclose(found.rows.values, expected.rows.values, rtol=1e-5, atol=1e-6)
+        assert found.samples == expected.samples == 8
+        for name, state in expected.moments.state().items():
+            np.testing.assert_allclose(found.moments.state()[name], state, rtol=1e-5, atol=1e-5)
+    for place, expected in whole.replays.items():
+        for side in ("actual", "counterfactual"):
+            mine, theirs = getattr(parts.replays[place], side).state(), getattr(expected, side).state()
+            assert all(np.allclose(mine[name], theirs[name], rtol=1e-5, atol=1e-5) for name in theirs)
 
 
 def test_the_values_of_one_part_are_gone_before_the_next_part_runs(tmp_path, monkeypatch):
