@@ -20,9 +20,10 @@ from covscan.models.nesting import describe, main_candidate
 from covscan.models.series import Shelf, collect_first
 from covscan.models.types import Checkpoint
 
-_MOST_OPEN = 2
-"""Checkpoints whose tensors stay mapped: the one that is measured and the one before. Unpickling the 320 tensors of a
-ResNet-50 takes 50 ms, and each checkpoint is asked for five times."""
+_MOST_OPEN, _LARGEST_OPEN = 2, 2**28
+"""Checkpoints whose tensors stay mapped, the one that is measured and the one before, and the bytes that each may have:
+what was read of a map counts as this process's memory. Unpickling the 320 tensors of a ResNet-50 takes 50 ms, and each
+checkpoint is asked for five times; of larger files with as many it is no more."""
 
 _MAPPED = ("torch", "safetensors", "huggingface")
 
@@ -94,7 +95,7 @@ class FactorySource:
     def _match(self, saved: Saved) -> Match:
         if saved not in self._open:
             found = self._read(saved)
-            if found.copied or not self._loader.copies or not _is_mapped(saved):
+            if found.copied or not self._loader.copies or not _can_stay_open(saved):
                 return found
             self._open[saved] = found
             while len(self._open) > _MOST_OPEN:
@@ -111,9 +112,10 @@ class FactorySource:
             return Match(translated, copied=True)
 
 
-def _is_mapped(saved: Saved) -> bool:
-    """Whether what is read of a checkpoint stays in its files, so that keeping it takes no memory."""
-    return saved.format in _MAPPED and not any(is_legacy(path) for path in saved.weights)
+def _can_stay_open(saved: Saved) -> bool:
+    """Whether what is read of a checkpoint stays in its files, and these are small."""
+    small = sum(path.stat().st_size for path in saved.weights) <= _LARGEST_OPEN
+    return small and saved.format in _MAPPED and not any(is_legacy(path) for path in saved.weights)
 
 
 def open_factory(settings: Settings, shelf: Shelf, notes: list[str]) -> FactorySource:
