@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import Literal, TypeVar
 
 from covscan.config.cores import cores
@@ -135,14 +136,15 @@ def _each(found: Sequence[Saved], read: Callable[[Saved], Value]) -> list[Value]
 def _drafts(found: Sequence[Saved], *, trust: bool) -> list[Draft]:
     """Each one's draft. They are hashed on other cores while torch is loaded and this thread reads what they state."""
     stamps = {saved: stamp(saved.files) for saved in found}  # first of all, so that a change meanwhile is noticed
-    pool = ThreadPoolExecutor(cores())
+    pool, given_up = ThreadPoolExecutor(cores()), Event()
     try:
-        hashes = {saved: pool.submit(digest, saved) for saved in found}
+        hashes = {saved: pool.submit(digest, saved, given_up) for saved in found}
         return _each(
             found,
             lambda saved: Draft(saved, stamps[saved], stated_steps(saved, trust=trust), hashes[saved].result()),
         )
     finally:
+        given_up.set()  # where something was refused or interrupted nobody waits for the hash of a large file
         pool.shutdown(cancel_futures=True)
 
 

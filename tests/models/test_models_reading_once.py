@@ -1,12 +1,16 @@
 """How often a checkpoint is read: what stays mapped is not unpickled again, what lies in memory is not kept."""
 
+import hashlib
+import threading
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from covscan.config import Settings
-from covscan.models import factory_source, open_source
+from covscan.models import digest, factory_source, open_source, series
+from covscan.models.formats import Saved
 
 FACTORY = """
 from torch import nn
@@ -84,3 +88,33 @@ def test_what_lies_in_memory_or_is_large_is_not_kept(tmp_path, reads, monkeypatc
     source = opened(tmp_path, pt, count=2)
     values(source, 1)
     assert len(reads) == 9
+
+
+def test_an_interrupt_does_not_wait_for_the_hash_of_a_large_file(tmp_path, monkeypatch):
+    path = tmp_path / "step-0.pt"
+    torch.save({"weight": torch.zeros(2**20)}, path)
+    monkeypatch.setattr(digest, "_PIECE", 16)  # which takes a while
+    began = threading.Event()
+    read, ended = digest._digest_file, []
+
+    def watched(path, given_up):
+        began.set()
+        read(path, given_up)
+        ended.append(given_up.is_set())
+
+    def interrupted(*given, **named):
+        began.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(digest, "_digest_file", watched)
+    monkeypatch.setattr(series, "stated_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        series.open_series([Saved(path, "torch", (path,), (path,))], [], trust=False)
+    assert ended == [True]
+    assert not [each for each in threading.enumerate() if each.name.startswith("ThreadPoolExecutor")]
+
+
+def test_a_digest_is_that_of_the_content(tmp_path):
+    path = tmp_path / "whole.pt"
+    path.write_bytes(np.random.default_rng(0).bytes(2**18 * 2 + 77))
+    assert digest.digest(Saved(path, "torch", (path,), (path,))) == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -232,7 +232,7 @@ def test_a_step_costs_the_same_however_many_came_before(follow, monkeypatch):
     opened = []
     module = sys.modules["covscan.models.digest"]
     read = module._digest_file
-    monkeypatch.setattr(module, "_digest_file", lambda path: opened.append(path.name) or read(path))
+    monkeypatch.setattr(module, "_digest_file", lambda path, *rest: opened.append(path.name) or read(path, *rest))
     for step in range(0, 60, 10):
         save(follow.place, step)
         follow()
