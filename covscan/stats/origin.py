@@ -16,6 +16,8 @@ Index = npt.NDArray[np.int64]
 _ROW_STREAM = 4
 _SHORT, _LONG = 8, 128
 """Rows to a run: sums of fewer are no quicker than a product, sums of more lose digits in float32."""
+_ROWS = 512
+"""Rows that a product adds up in float32: of 4,000 the sums of squares were off by 1e-5."""
 SLAB = 2**17
 """Values worked on at once, so that they stay in the cache from one pass to the next."""
 
@@ -64,9 +66,13 @@ class Grouping:
         return sums.astype(np.float64) if self._apart else self._member @ sums.astype(np.float64)
 
     def total(self, values: npt.NDArray[np.number]) -> Float64:
-        """(blocks here, channels) sums of ``values`` (rows, channels)."""
+        """(blocks here, channels) sums of ``values`` (rows, channels), in their own precision a few rows at a time."""
         member = np.repeat(self._member.astype(values.dtype), self.run, axis=1)
-        return (member @ values).astype(np.float64)
+        total = np.zeros((len(member), values.shape[1]))
+        for start in range(0, len(values), _ROWS):
+            part = slice(start, start + _ROWS)
+            total += member[:, part] @ values[part]
+        return total
 
 
 @dataclass(frozen=True)
