@@ -55,8 +55,10 @@ def folder() -> Path:
 
 
 def clean() -> None:
-    """Remove that folder."""
+    """Remove that folder; whoever asks for one afterwards gets another."""
     shutil.rmtree(folder(), ignore_errors=True)
+    folder.cache_clear()
+    _sample.cache_clear()
 
 
 def network() -> nn.Module:

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from targets import TARGETS, clean, outcome
+from targets import TARGETS, clean, folder, outcome
 
 from covscan.data import KINDS
 from covscan.models import READERS, STANDALONE
@@ -20,6 +20,14 @@ PAST = sorted((Path(__file__).parent / "past").iterdir())
 def cleaned():
     yield
     clean()
+
+
+def test_targets_go_on_after_cleaning_up():
+    """Tests of one module may run in several turns, and what it set up is gone after each."""
+    for _ in range(2):
+        assert outcome("onnx", TARGETS["onnx"].seeds()[0]) is None
+        assert folder().is_dir()
+        clean()
 
 
 def target_of(file):
