@@ -11,6 +11,7 @@ from covscan.config.settings import Settings
 from covscan.errors import CovscanError, UsageError
 from covscan.models.contents import read
 from covscan.models.detection import is_legacy
+from covscan.models.digest import Stamp, stamp
 from covscan.models.factory import build, name_of
 from covscan.models.formats import TITLES, Saved
 from covscan.models.identity import identity_of
@@ -59,7 +60,7 @@ class FactorySource:
         self._trust = trust
         self._asked = asked
         self._fallback = fallback
-        self._open: dict[Saved, Match] = {}
+        self._open: dict[tuple[Saved, Stamp], Match] = {}
         self._check_all()
 
     def check(self, checkpoint: Checkpoint) -> None:
@@ -93,14 +94,15 @@ class FactorySource:
         collect_first(errors)
 
     def _match(self, saved: Saved) -> Match:
-        if saved not in self._open:
+        known = saved, stamp(saved.files)  # a checkpoint that is followed may be written anew
+        if known not in self._open:
             found = self._read(saved)
             if found.copied or not self._loader.copies or not _can_stay_open(saved):
                 return found
-            self._open[saved] = found
+            self._open[known] = found
             while len(self._open) > _MOST_OPEN:
                 del self._open[next(iter(self._open))]
-        return self._open[saved]
+        return self._open[known]
 
     def _read(self, saved: Saved) -> Match:
         try:

@@ -80,6 +80,17 @@ def test_a_network_does_not_change_what_stays_open(tmp_path, reads):
     assert len(reads) == 1
 
 
+@pytest.mark.parametrize("save", [pt, safetensors])
+def test_a_checkpoint_that_is_written_anew_is_read_anew(tmp_path, reads, save):
+    source = opened(tmp_path, save, count=1)
+    (checkpoint,) = source.series.checkpoints
+    saved = source._shelf.saved(checkpoint)
+    save({"weight": torch.full((2, 3), 7.0), "bias": torch.zeros(2)}, str(tmp_path / "new"))
+    (tmp_path / "new").replace(saved.path)
+    assert float(source._match(saved).tensors["weight"][0, 0]) == 7
+    assert len(reads) == 2
+
+
 def test_what_lies_in_memory_or_is_large_is_not_kept(tmp_path, reads, monkeypatch):
     source = opened(tmp_path, old)
     values(source, 2)
