@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from onnx_testing import (
     Recorded,
     Source,
@@ -17,6 +18,7 @@ from onnx_testing import (
     save,
 )
 
+from covscan.capture import onnx_replay
 from covscan.capture.types import Reference, SiteKey
 
 
@@ -249,3 +251,22 @@ def test_a_graph_is_probed_once_for_all_checkpoints_that_have_it(tmp_path, monke
     assert [opened.count(path.stem) for path in (*paths, other)] == [4, 4, 2, 4]
     backend.plan(checkpoint(paths[1]), batch(normal(7, 4, seed=8)))
     assert opened[-1] == "step1"  # other samples may have other shapes
+
+
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("place", [0, 40, 95, None])
+def test_a_difference_is_found_wherever_it_stands(tmp_path, monkeypatch, external, place):
+    monkeypatch.setattr(onnx_replay, "_PIECE", 64)
+    weights = [normal(8, 12), normal(8, 12)]
+    if place is not None:
+        weights[1].reshape(-1)[place] += 1
+    tensors = []
+    for name, weight in zip("ab", weights, strict=True):
+        tensor = numpy_helper.from_array(weight, "w")
+        if external:
+            (tmp_path / name).write_bytes(b"." + tensor.raw_data)  # between two numbers' places
+            tensor = onnx.TensorProto(name="w", data_type=tensor.data_type, dims=tensor.dims, data_location=1)
+            for key, value in {"location": name, "offset": 1, "length": weight.nbytes}.items():
+                tensor.external_data.add(key=key, value=str(value))
+        tensors.append(tensor)
+    assert onnx_replay._same(tensors[0], tmp_path, tensors[1], tmp_path) is (place is None)
