@@ -105,7 +105,10 @@ def covscan_capture(job: Answer) -> Answer:
     from covscan.capture.recorder import SummaryRecorder
     from covscan.config import Settings
     from covscan.engine.subjects import plan_network
+    from covscan.memory import keep_freed
     from covscan.subjects import open_series
+
+    keep_freed()  # as the command does
 
     timer = Timer()
     settings = Settings(

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ ROOM = 1 << 30
 FACTOR = 16
 """How many times its own size a file may need: a pickled list of small numbers takes about fifteen times its bytes."""
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as glibc's malloc.h numbers them
+_NEVER = -1
+_LEAST_LARGEST, _MOST_LARGEST, _LARGEST_SHARE = 2**25, 2**30, 256
+"""Bytes of the largest amount that is kept once it is freed: a share of the memory that is free, between the other two.
+What is kept has gaps as large as what it once held: the peak of the analysis below was 1,530 MiB instead of 1,205."""
 _KEPT = 8  # the share of free memory that stays free
 _UNKNOWN = 1 << 62
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -81,8 +87,33 @@ def give_back() -> None:
     Otherwise it keeps for itself what was freed, up to 32 MB apiece: after the sessions that plan an ONNX transformer
     of 356 MB this process held 1,129 MB, and 422 once they were handed back. Takes milliseconds.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    library = _c_library()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+def keep_freed() -> None:
+    """Let the C library (glibc) keep what was freed for what is asked for next, unless the user tuned it.
+
+    Each layer of a network frees and asks for what the one before did. Handed back to the system in between, all of it
+    is cleared by the kernel page by page: analyzing a ResNet-50 on 64 images in batches of 16 took 3.6 million page
+    faults and 20.1 s, and so 0.65 million and 16.8 s. Where little memory is free, large amounts go back all the same.
+    """
+    tuned = any(os.environ.get(name) for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"))
+    library = _c_library()
+    if library is not None and not tuned and "glibc.malloc" not in os.environ.get("GLIBC_TUNABLES", ""):
+        largest = min(max(free() // _LARGEST_SHARE, _LEAST_LARGEST), _MOST_LARGEST)
+        library.mallopt(_TRIM_THRESHOLD, _NEVER)
+        if not library.mallopt(_MMAP_THRESHOLD, largest):  # older ones take no more than the least
+            library.mallopt(_MMAP_THRESHOLD, _LEAST_LARGEST)
+
+
+def _c_library() -> ctypes.CDLL | None:
+    """Glibc where it is loaded, which alone has these calls."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def memory_error(error: BaseException) -> BaseException | None:

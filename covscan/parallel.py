@@ -19,6 +19,7 @@ from covscan.cache import Store
 from covscan.config import Settings
 from covscan.config.progress import Progress, Silent
 from covscan.errors import UsageError
+from covscan.memory import keep_freed
 from covscan.registry import resolve
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _begin(opening: Opening, settings: Settings, folder: Path, limit: int, keys:
     """Get a process ready: open everything once; end with the parent, and leave interrupts to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    keep_freed()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from covscan.capture.threads import computing_threads
     from covscan.engine.column import Column

@@ -40,7 +40,7 @@ class Logits:
             parts.append(largest.transpose(1, 2).reshape(stop - start, self.shape[1]))
             start = stop
         read_here = torch.cat(parts) if parts else torch.zeros(0, self.shape[1], device=self._query.device)
-        return read_rows(read_here, sample, position)
+        return read_rows(read_here, sample, position, lasting=True)
 
     def _runs(self, reads: list[int]) -> Iterator[tuple[int, int, int]]:
         """(first, last, read) of consecutive samples of which as many positions are read, few enough at once."""
@@ -94,7 +94,7 @@ class Scores:
         taken = self._scores[places].float()  # (rows, heads, keys)
         allowed = taken.isnan() | (taken > _MASKED)
         largest = torch.where(allowed, taken.abs(), torch.zeros_like(taken)).amax(dim=-1)
-        return read_rows(largest, sample, position)
+        return read_rows(largest, sample, position, lasting=True)
 
 
 Seen = Callable[[Logits | Scores], None]

