@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from covscan.capture.reading import Reader
+from covscan.capture.reading import Reader, _with_one_position_axis
 from covscan.capture.types import Layout
 from covscan.data.types import Batch
 
@@ -44,6 +44,17 @@ def test_rows_are_those_at_the_chosen_places_whatever_the_strides(kind, limit, d
         values.data = values.contiguous().fill_(7.0) if kind == "expanded" else values.fill_(7.0)
         np.testing.assert_array_equal(rows.given, before)
     assert rows.lasting or limit is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "axes"),
+    [("plain", 1), ("channels last", 1), ("cut", 2), ("every other row", 2), ("turned", 2), ("expanded", 2)],
+)
+def test_axes_of_positions_are_made_one_only_where_nothing_is_copied_for_it(kind, axes):
+    values = strided(kind).numpy()
+    seen = _with_one_position_axis(np.moveaxis(values, 1, -1))
+    assert seen.ndim == 2 + axes
+    assert np.shares_memory(seen, values)
 
 
 @pytest.mark.parametrize("shape", [(3, 0, 4, 2), (3, 5, 0, 2), (3, 5, 1, 1), (3, 5, 1, 9), (3, 5, 9, 1)])
