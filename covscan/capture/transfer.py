@@ -41,8 +41,8 @@ class Gathering:
     """A Recorder that passes on several sites together, and what lies on a device at the end of a batch.
 
     So a batch costs one copy and one wait, and the forward pass none. On the host sites are held back as long as they
-    are lasting and small, since a layer in between takes the cache from the code of the statistics: those of a site of
-    a ResNet-18 took 0.42 ms after each convolution, and 0.18 one after the other.
+    are lasting and small, since a layer in between takes the cache from the code of the statistics: those of 256 rows
+    of 64 channels took 0.42 ms right after a convolution, and 0.18 one after the other.
     """
 
     def __init__(self, recorder: Recorder) -> None:
